@@ -1,0 +1,32 @@
+"""What several resources do alike."""
+
+from stripe_sandbox.endpoint import Answer, Call
+from stripe_sandbox.errors import Json
+from stripe_sandbox.objects import Kind
+from stripe_sandbox.pages import list_object, read_window
+from stripe_sandbox.params import Metadata, metadata_too_large
+
+
+def list_answer(call: Call, kind: Kind, url: str, conditions: dict[str, object]) -> Answer:
+    """Answer with a page of the objects that meet the conditions (see `Objects.page`)."""
+    objects = call.sandbox.objects
+    window = read_window(call.params, lambda wanted, param: objects.seq_of(kind, wanted, param=param))
+    page, has_more = objects.page(kind, window, conditions)
+    return Answer(list_object(url, [stored.body for stored in page], has_more=has_more))
+
+
+def merged_metadata(before: Json, params: Json) -> Json:
+    """Return an object's metadata after a request: names are added or replaced, those sent empty are removed.
+
+    Raises:
+        ApiError: 400 if there would be more than 50 names.
+    """
+    if "metadata" not in params:
+        return before
+    sent = params["metadata"]
+    if sent is None:
+        return {}
+    merged = {name: value for name, value in {**before, **sent}.items() if value is not None}
+    if len(merged) > Metadata.KEYS_MAX:
+        raise metadata_too_large("metadata")
+    return merged
