@@ -1,0 +1,44 @@
+"""Tells every process that an account has changed, by PostgreSQL's LISTEN/NOTIFY.
+
+The notification is sent after the commit, by itself: inside the transaction NOTIFY would take a lock on the whole
+database while the commit is flushed. It carries the account and its change number only. A lost one delays: readers
+look again by themselves from time to time.
+"""
+
+import logging
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+CHANNEL = "account_changes"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AccountChange:
+    """The account's latest change, by number."""
+
+    account_id: UUID
+    seq: int
+
+
+async def announce(engine: AsyncEngine, change: AccountChange) -> None:
+    """Sends the change to whoever listens. Never raises: what it announces is committed."""
+    try:
+        async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            await connection.execute(
+                text("SELECT pg_notify(:channel, :payload)"),
+                {"channel": CHANNEL, "payload": f"{change.account_id}:{change.seq}"},
+            )
+    except (DBAPIError, OSError):
+        _log.warning("The change %s of account %s was not announced.", change.seq, change.account_id, exc_info=True)
+
+
+def parse_announcement(payload: str) -> AccountChange:
+    """The change that a notification's payload names."""
+    account_id, _, seq = payload.rpartition(":")
+    return AccountChange(account_id=UUID(account_id), seq=int(seq))

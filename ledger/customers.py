@@ -1,0 +1,57 @@
+"""The account's side of being a customer at Stripe. Each function is one short transaction."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger.rules.errors import UnknownAccount
+from ledger.store import customers as rows
+from ledger.store.accounts import parse_account_id
+from ledger.transaction import with_transaction
+from messages.customers import Customer, CustomerRequest, DefaultPaymentMethod
+
+
+async def prepare_customer(engine: AsyncEngine, account_id: str) -> CustomerRequest:
+    """What to tell Stripe about the account, under the stored idempotency key. Raises UnknownAccount."""
+    return await with_transaction(engine, lambda tx: _request(tx, account_id), what="prepare customer")
+
+
+async def renew_customer_key(engine: AsyncEngine, account_id: str, *, used: str) -> CustomerRequest:
+    """Stores the key that follows ``used``, once, because Stripe answers to that one with a stored failure."""
+
+    async def work(tx: AsyncConnection) -> CustomerRequest:
+        request = await _request(tx, account_id)
+        if request.idempotency_key == used:
+            stem, _, number = used.rpartition("-")
+            await rows.write_customer_key(tx, parse_account_id(account_id), f"{stem}-{int(number) + 1}")
+        return await _request(tx, account_id)
+
+    return await with_transaction(engine, work, what="renew customer key")
+
+
+async def accounts_without_customer(engine: AsyncEngine, *, limit: int) -> list[CustomerRequest]:
+    """Accounts that Stripe does not know yet, oldest first."""
+    return await with_transaction(engine, lambda tx: rows.without_customer(tx, limit=limit), what="without customer")
+
+
+async def record_customer(engine: AsyncEngine, customer: Customer) -> None:
+    """Notes which customer the account is at Stripe."""
+    account_id = parse_account_id(customer.account_id)
+    await with_transaction(
+        engine, lambda tx: rows.write_customer(tx, account_id, customer.stripe_customer_id), what="record customer"
+    )
+
+
+async def record_payment_method(engine: AsyncEngine, default: DefaultPaymentMethod) -> None:
+    """Notes the account's default payment method."""
+    account_id = parse_account_id(default.account_id)
+    await with_transaction(
+        engine,
+        lambda tx: rows.write_payment_method(tx, account_id, default.payment_method),
+        what="record payment method",
+    )
+
+
+async def _request(tx: AsyncConnection, account_id: str) -> CustomerRequest:
+    request = await rows.find_customer_request(tx, parse_account_id(account_id))
+    if request is None:
+        raise UnknownAccount(account_id)
+    return request

@@ -1,0 +1,110 @@
+"""What the ledger refuses. Each error carries its numbers as fields and says them in one sentence.
+
+The names in ``code`` are the ones that go over the wire; the HTTP status belongs to ``api/``.
+"""
+
+from typing import ClassVar
+
+
+class LedgerError(Exception):
+    """The root of everything that the ledger refuses. ``retryable`` says whether the same request may succeed later."""
+
+    code: ClassVar[str] = "refused"
+    retryable: ClassVar[bool] = False
+
+
+class UnknownAccount(LedgerError):
+    """No account has this id."""
+
+    code = "unknown-account"
+
+    def __init__(self, account_id: str) -> None:
+        super().__init__(f"There is no account {account_id!r}.")
+        self.account_id = account_id
+
+
+class UnknownGrant(LedgerError):
+    """No grant was made under this operation id."""
+
+    code = "not-found"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"There is no grant with the operation id {operation_id!r}.")
+        self.operation_id = operation_id
+
+
+class IdempotencyConflict(LedgerError):
+    """The operation id has been used for something else."""
+
+    code = "idempotency-conflict"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(
+            f"The operation id {operation_id!r} was used before with another payload. "
+            "Send the first payload again to get its answer, or take a new id."
+        )
+        self.operation_id = operation_id
+
+
+class InvalidOrder(LedgerError):
+    """A field of the request is outside what the rules allow."""
+
+    code = "invalid-request"
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}")
+        self.field = field
+        self.problem = problem
+
+
+class LimitExceeded(LedgerError):
+    """The account would hold more than an account may."""
+
+    code = "limit-exceeded"
+
+    def __init__(self, what: str, *, limit: int, would_be: int) -> None:
+        super().__init__(f"{what} would be {would_be}, and the limit is {limit}.")
+        self.what = what
+        self.limit = limit
+        self.would_be = would_be
+
+
+class ExternalIdConflict(LedgerError):
+    """The external id belongs to an account of the other kind."""
+
+    code = "idempotency-conflict"
+
+    def __init__(self, external_id: str, kind: str) -> None:
+        super().__init__(
+            f"The external id {external_id!r} belongs to an account of kind {kind!r}. Take another external id."
+        )
+        self.external_id = external_id
+        self.kind = kind
+
+
+class StageForbids(LedgerError):
+    """The grant's mirror is at a stage at which this can't be done."""
+
+    code = "stage-forbids"
+
+    def __init__(self, operation_id: str, *, stage: str, wanted: str) -> None:
+        super().__init__(f"The grant {operation_id!r} is {stage}; to {wanted} it must be open.")
+        self.operation_id = operation_id
+        self.stage = stage
+        self.wanted = wanted
+
+
+class LedgerUnavailable(LedgerError):
+    """The database does not answer, or refused the transaction too often. Nothing is known to be written."""
+
+    code = "service-unavailable"
+    retryable = True
+
+    def __init__(self, what: str, *, attempts: int, reason: str) -> None:
+        super().__init__(
+            f"The ledger could not finish {what!r} in {attempts} attempts ({reason}). "
+            "Repeat the request with the same operation id: it has one effect, however often it is sent."
+        )
+        self.what = what
+        self.attempts = attempts
+        self.reason = reason

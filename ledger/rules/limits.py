@@ -1,0 +1,14 @@
+"""The bounds of the ledger, each with its reason."""
+
+# One amount, so that a slip of the keyboard is an error and not a debt.
+MAX_CREDITS_PER_OPERATION = 10**12
+
+# An account: every client that reads JSON numbers as doubles still reads its balance exactly (2^53 - 1).
+MAX_CREDITS_PER_ACCOUNT = 2**53 - 1
+
+MAX_OPERATION_ID_LENGTH = 128
+MAX_DESCRIPTION_LENGTH = 500
+
+DEFAULT_FREE_CREDITS = 500
+DEFAULT_REFERRAL_LIMIT = 5
+DEFAULT_DEBT_CAP = 100_000

@@ -1,0 +1,14 @@
+"""Reset dates: one calendar month after another, in UTC, on the day that the account began, clamped to the month."""
+
+from calendar import monthrange
+from datetime import datetime
+
+
+def next_reset_after(current: datetime, anchor_day: int) -> datetime:
+    """The reset one month after ``current``, on ``anchor_day`` or the month's last day if it is shorter.
+
+    Jan 31 is followed by Feb 28 (or 29) and then by Mar 31 again: the anchor is never lost.
+    """
+    year, month = (current.year + 1, 1) if current.month == 12 else (current.year, current.month + 1)
+    day = min(anchor_day, monthrange(year, month)[1])
+    return current.replace(year=year, month=month, day=day)

@@ -1,0 +1,178 @@
+"""Grants: the rows that hold the credits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.rules.grant_types import GRANT_PRIORITIES
+from ledger.rules.money import Price
+from ledger.store.tables import grant_mirrors, grants, operations
+from messages.grants import Grant, GrantStage, GrantType
+
+
+@dataclass(frozen=True)
+class NewGrant:
+    """A grant to be written; ``balance`` is what the account's debt left of ``principal``."""
+
+    grant_id: UUID
+    account_id: UUID
+    operation_id: str
+    type: GrantType
+    principal: int
+    balance: int
+    expires_at: datetime | None
+    description: str | None
+    price: Price
+    payment_id: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class FilledGrant:
+    """A grant with something left, live or expired, as far as rules need to know it."""
+
+    grant_id: UUID
+    operation_id: str
+    type: GrantType
+    priority: int
+    balance: int
+    expires_at: datetime | None
+    created_at: datetime
+    price: Price
+
+
+async def insert_grant(tx: AsyncConnection, new: NewGrant) -> None:
+    """Writes the grant with the priority of its type."""
+    await tx.execute(
+        insert(grants).values(
+            grant_id=new.grant_id,
+            account_id=new.account_id,
+            operation_id=new.operation_id,
+            type=new.type,
+            priority=GRANT_PRIORITIES[new.type],
+            principal=new.principal,
+            balance=new.balance,
+            expires_at=new.expires_at,
+            description=new.description,
+            price_cents=new.price.cents,
+            price_credits=new.price.credits,
+            currency=new.price.currency,
+            payment_id=new.payment_id,
+            created_at=new.created_at,
+        )
+    )
+
+
+async def filled_grants(tx: AsyncConnection, account_id: UUID) -> list[FilledGrant]:
+    """The account's grants with something left, also those whose expiry is not booked yet."""
+    found = await tx.execute(
+        select(
+            grants.c.grant_id,
+            grants.c.operation_id,
+            grants.c.type,
+            grants.c.priority,
+            grants.c.balance,
+            grants.c.expires_at,
+            grants.c.created_at,
+            grants.c.price_cents,
+            grants.c.price_credits,
+            grants.c.currency,
+        ).where(grants.c.account_id == account_id, grants.c.live)
+    )
+    return [
+        FilledGrant(
+            grant_id=row.grant_id,
+            operation_id=row.operation_id,
+            type=GrantType(row.type),
+            priority=row.priority,
+            balance=row.balance,
+            expires_at=row.expires_at,
+            created_at=row.created_at,
+            price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
+        )
+        for row in found
+    ]
+
+
+async def empty_grants(tx: AsyncConnection, grant_ids: Sequence[UUID]) -> None:
+    """Sets the balance of these grants to nothing; the caller writes the entries that say why."""
+    if grant_ids:
+        await tx.execute(update(grants).where(grants.c.grant_id.in_(grant_ids)).values(balance=0))
+
+
+async def mark_revoked(tx: AsyncConnection, grant_id: UUID, now: datetime) -> None:
+    """Takes what is left of the grant and dates its revocation."""
+    await tx.execute(update(grants).where(grants.c.grant_id == grant_id).values(balance=0, revoked_at=now))
+
+
+async def find_grant(tx: AsyncConnection, operation_id: str) -> Grant | None:
+    """The grant made under this operation id, with its mirror's stage, or None."""
+    found = await tx.execute(_grants_with_mirrors().where(grants.c.operation_id == operation_id))
+    row = found.one_or_none()
+    return None if row is None else as_grant(row)
+
+
+async def grants_of_account(
+    tx: AsyncConnection, account_id: UUID, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Grant]:
+    """A page of the account's grants, oldest first, beginning after the key ``after``."""
+    page = _grants_with_mirrors().where(grants.c.account_id == account_id)
+    if after is not None:
+        page = page.where(tuple_(grants.c.created_at, grants.c.grant_id) > after)
+    found = await tx.execute(page.order_by(grants.c.created_at, grants.c.grant_id).limit(limit))
+    return [as_grant(row) for row in found]
+
+
+async def grants_at_stage(
+    tx: AsyncConnection, stage: GrantStage, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Grant]:
+    """A page of the grants at an open stage, those that wait the longest first."""
+    page = _grants_with_mirrors().where(grant_mirrors.c.stage == stage)
+    if after is not None:
+        page = page.where(tuple_(grant_mirrors.c.stage_since, grant_mirrors.c.grant_id) > after)
+    found = await tx.execute(page.order_by(grant_mirrors.c.stage_since, grant_mirrors.c.grant_id).limit(limit))
+    return [as_grant(row) for row in found]
+
+
+def _grants_with_mirrors() -> Select[Any]:
+    return (
+        select(
+            grants,
+            grant_mirrors.c.stage,
+            grant_mirrors.c.stage_since,
+            grant_mirrors.c.stripe_grant_id,
+            grant_mirrors.c.reason,
+            operations.c.request_id,
+        )
+        .join(grant_mirrors, grant_mirrors.c.grant_id == grants.c.grant_id)
+        .join(
+            operations,
+            (operations.c.account_id == grants.c.account_id) & (operations.c.operation_id == grants.c.operation_id),
+        )
+    )
+
+
+def as_grant(row: Any) -> Grant:
+    """A row of grants joined with their mirrors, as the message that everybody reads."""
+    return Grant(
+        grant_id=str(row.grant_id),
+        operation_id=row.operation_id,
+        account_id=str(row.account_id),
+        type=GrantType(row.type),
+        priority=row.priority,
+        principal=row.principal,
+        balance=row.balance,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        description=row.description,
+        stage=GrantStage(row.stage),
+        stage_since=row.stage_since,
+        stripe_grant_id=row.stripe_grant_id,
+        reason=row.reason,
+        created_by_request=row.request_id,
+    )

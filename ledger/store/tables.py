@@ -1,0 +1,325 @@
+"""The tables. Rows that money runs over are written by SERIALIZABLE transactions alone (design, section 5);
+what others write (profiles, mirrors, tokens, the inbox) lives in tables of its own.
+
+The CHECK constraints state the invariants a second time, in the database, where no code can forget them.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from ledger.rules.grant_types import EXPIRING_TYPES, GRANT_PRIORITIES
+from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT, MAX_CREDITS_PER_OPERATION
+from messages.grants import GrantStage, GrantType, MirrorDriver
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+ENTRY_KINDS = (
+    "granted",  # a new grant's principal
+    "debt-paid",  # two entries: what the grant gives, and what the debt loses
+    "consumed",
+    "debt-incurred",
+    "expired",
+    "revoked",
+)
+OPERATION_KINDS = ("grant", "revoke", "expire")
+DEBT_KINDS = ("debt-paid", "debt-incurred")
+INBOX_STATES = ("received", "processed", "ignored", "quarantined")
+ACCOUNT_KINDS = ("user", "organization")
+
+
+def _one_of(column: str, values: Iterable[str]) -> str:
+    quoted = ", ".join(f"'{value}'" for value in values)
+    return f"{column} IN ({quoted})"
+
+
+def _recorded_at() -> Column[datetime]:
+    """Wall time, whatever the product's clock says: when the row was written."""
+    return Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+_PRIORITY_OF_TYPE = " OR ".join(
+    f"(type = '{grant_type}' AND priority = {priority})" for grant_type, priority in GRANT_PRIORITIES.items()
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account_id", UUID(as_uuid=True), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("debt", BigInteger, nullable=False, server_default=text("0")),
+    Column("debt_cap", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False, server_default=text("0")),
+    Column("cycle_start", DateTime(timezone=True), nullable=False),
+    Column("next_reset", DateTime(timezone=True), nullable=False),
+    Column("reset_anchor_day", SmallInteger, nullable=False),
+    Column("price_cents", BigInteger, nullable=False),
+    Column("price_credits", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("free_credits", BigInteger, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint(_one_of("kind", ACCOUNT_KINDS), name="kind"),
+    CheckConstraint(f"debt BETWEEN 0 AND {MAX_CREDITS_PER_ACCOUNT}", name="debt"),
+    CheckConstraint("debt_cap >= 0", name="debt_cap"),
+    CheckConstraint("seq >= 0", name="seq"),
+    CheckConstraint("next_reset > cycle_start", name="cycle"),
+    CheckConstraint("reset_anchor_day BETWEEN 1 AND 31", name="reset_anchor_day"),
+    CheckConstraint("price_cents > 0 AND price_credits > 0", name="price"),
+    CheckConstraint("currency ~ '^[a-z]{3}$'", name="currency"),
+    CheckConstraint(f"free_credits BETWEEN 0 AND {MAX_CREDITS_PER_OPERATION}", name="free_credits"),
+    # Updates of debt and seq stay on the page (HOT): no index covers them, and the page keeps room for them.
+    postgresql_with={"fillfactor": "70"},
+)
+
+account_profiles = Table(
+    "account_profiles",
+    metadata,
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("external_id", Text),
+    Column("referral_code", Text, nullable=False),
+    Column("stripe_customer_id", Text),
+    Column("stripe_customer_key", Text, nullable=False),
+    Column("default_payment_method", JSONB),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
+    CheckConstraint("email IS NULL OR length(email) BETWEEN 3 AND 320", name="email"),
+    CheckConstraint("external_id IS NULL OR length(external_id) BETWEEN 1 AND 200", name="external_id"),
+    UniqueConstraint("external_id"),
+    UniqueConstraint("referral_code"),
+    UniqueConstraint("stripe_customer_id"),
+    UniqueConstraint("stripe_customer_key"),
+)
+Index(
+    "ix_account_profiles_without_customer",
+    account_profiles.c.created_at,
+    postgresql_where=account_profiles.c.stripe_customer_id.is_(None),
+)
+
+account_tokens = Table(
+    "account_tokens",
+    metadata,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("revoked_at", DateTime(timezone=True)),
+    CheckConstraint("length(token_hash) = 32", name="sha256"),
+    Index(None, "account_id"),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("ticket_hash", LargeBinary, primary_key=True),
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id")),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("length(ticket_hash) = 32", name="sha256"),
+    Index(None, "expires_at"),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), primary_key=True),
+    Column("operation_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("request", JSONB, nullable=False),
+    Column("answer", JSONB),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    _recorded_at(),
+    CheckConstraint(_one_of("kind", OPERATION_KINDS), name="kind"),
+    CheckConstraint("length(operation_id) BETWEEN 1 AND 200", name="operation_id"),
+)
+# Grants are named by their operation id alone, in URLs, workflow ids and at Stripe.
+Index(
+    "uq_operations_global_operation_id",
+    operations.c.operation_id,
+    unique=True,
+    postgresql_where=operations.c.kind == "grant",
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    Column("grant_id", UUID(as_uuid=True), primary_key=True),
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("operation_id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("principal", BigInteger, nullable=False),
+    Column("balance", BigInteger, nullable=False),
+    Column("expires_at", DateTime(timezone=True)),
+    Column("description", Text),
+    Column("price_cents", BigInteger, nullable=False),
+    Column("price_credits", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("payment_id", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("revoked_at", DateTime(timezone=True)),
+    # The index of live grants looks at this column, not at the balance: spending from a grant stays on its page (HOT).
+    Column("live", Boolean, Computed("balance > 0", persisted=True), nullable=False),
+    UniqueConstraint("operation_id"),
+    CheckConstraint(_one_of("type", list(GrantType)), name="type"),
+    CheckConstraint(_PRIORITY_OF_TYPE, name="priority_of_type"),
+    CheckConstraint(f"principal BETWEEN 1 AND {MAX_CREDITS_PER_OPERATION}", name="principal"),
+    CheckConstraint("balance BETWEEN 0 AND principal", name="balance"),
+    CheckConstraint(f"({_one_of('type', sorted(EXPIRING_TYPES))}) = (expires_at IS NOT NULL)", name="expiry_of_type"),
+    CheckConstraint("expires_at IS NULL OR expires_at > created_at", name="expires_after_creation"),
+    CheckConstraint("price_cents > 0 AND price_credits > 0", name="price"),
+    CheckConstraint("revoked_at IS NULL OR balance = 0", name="revoked_is_empty"),
+    # One payment gives at most one grant (I9).
+    Index("uq_grants_payment_id", "payment_id", unique=True, postgresql_where=text("payment_id IS NOT NULL")),
+    Index(None, "account_id", "created_at", "grant_id"),
+    postgresql_with={"fillfactor": "70"},
+)
+# The burn order, over what is left to burn alone: exhausted grants cost nothing.
+Index(
+    "ix_grants_live",
+    grants.c.account_id,
+    grants.c.priority,
+    grants.c.expires_at,
+    grants.c.created_at,
+    grants.c.grant_id,
+    postgresql_where=grants.c.live,
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("operation_id", Text, nullable=False),
+    Column("grant_id", UUID(as_uuid=True), ForeignKey("grants.grant_id")),
+    Column("credits", BigInteger, nullable=False),
+    Column("balance_after", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("payment_id", Text),
+    Column("price_cents", BigInteger),
+    Column("price_credits", BigInteger),
+    Column("currency", Text),
+    Column("effective_at", DateTime(timezone=True), nullable=False),
+    _recorded_at(),
+    ForeignKeyConstraint(["account_id", "operation_id"], ["operations.account_id", "operations.operation_id"]),
+    CheckConstraint(_one_of("kind", ENTRY_KINDS), name="kind"),
+    CheckConstraint("credits <> 0", name="credits"),
+    CheckConstraint(f"grant_id IS NOT NULL OR {_one_of('kind', DEBT_KINDS)}", name="grant_or_debt"),
+    CheckConstraint("(grant_id IS NULL) = (price_cents IS NULL)", name="price_of_grant"),
+    CheckConstraint(
+        "(price_cents IS NULL) = (price_credits IS NULL) AND (price_cents IS NULL) = (currency IS NULL)",
+        name="price",
+    ),
+    CheckConstraint("seq > 0", name="seq"),
+    Index(None, "account_id", "entry_id"),
+    Index(None, "grant_id"),
+)
+# Usage of a cycle is a sum over these entries alone.
+Index(
+    "ix_journal_usage",
+    journal.c.account_id,
+    journal.c.effective_at,
+    postgresql_include=["credits"],
+    postgresql_where=journal.c.kind.in_(("consumed", "debt-incurred")),
+)
+
+grant_mirrors = Table(
+    "grant_mirrors",
+    metadata,
+    Column("grant_id", UUID(as_uuid=True), ForeignKey("grants.grant_id"), primary_key=True),
+    Column("operation_id", Text, nullable=False),
+    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("stage_since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("driver", Text, nullable=False),
+    Column("stripe_grant_id", Text),
+    Column("reason", Text),
+    Column("key_number", Integer, nullable=False, server_default=text("1")),
+    Column("idempotency_key", Text, nullable=False),
+    Column("key_stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("workflow_asked_at", DateTime(timezone=True)),
+    Column("closed_at", DateTime(timezone=True)),
+    UniqueConstraint("operation_id"),
+    UniqueConstraint("stripe_grant_id"),
+    UniqueConstraint("idempotency_key"),
+    CheckConstraint(_one_of("stage", list(GrantStage)), name="stage"),
+    CheckConstraint(_one_of("driver", list(MirrorDriver)), name="driver"),
+    CheckConstraint("stage <> 'confirmed' OR stripe_grant_id IS NOT NULL", name="confirmed_at_stripe"),
+    CheckConstraint("stage <> 'stuck' OR reason IS NOT NULL", name="stuck_has_reason"),
+    CheckConstraint("key_number > 0 AND length(idempotency_key) <= 255", name="key"),
+    Index(None, "account_id"),
+)
+# What still has to reach Stripe, and what is stuck: a handful of rows among millions.
+Index(
+    "ix_grant_mirrors_open",
+    grant_mirrors.c.stage,
+    grant_mirrors.c.stage_since,
+    postgresql_where=grant_mirrors.c.stage.not_in(("confirmed", "abandoned", "not-mirrored")),
+)
+# Mirrors that stand open at Stripe: the sweep closes those whose grants have nothing left.
+Index(
+    "ix_grant_mirrors_standing",
+    grant_mirrors.c.account_id,
+    grant_mirrors.c.grant_id,
+    postgresql_where=grant_mirrors.c.stripe_grant_id.is_not(None) & grant_mirrors.c.closed_at.is_(None),
+)
+
+webhook_inbox = Table(
+    "webhook_inbox",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default=text("'received'")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("due_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_error", Text),
+    Column("processed_at", DateTime(timezone=True)),
+    CheckConstraint(_one_of("state", INBOX_STATES), name="state"),
+    CheckConstraint("(state = 'received') = (processed_at IS NULL)", name="processed_at"),
+    CheckConstraint("length(event_id) BETWEEN 1 AND 255", name="event_id"),
+)
+Index(
+    "ix_webhook_inbox_due",
+    webhook_inbox.c.due_at,
+    postgresql_where=webhook_inbox.c.state == "received",
+)
+Index(
+    "ix_webhook_inbox_quarantined",
+    webhook_inbox.c.received_at,
+    postgresql_where=webhook_inbox.c.state == "quarantined",
+)

@@ -1,0 +1,1 @@
+"""Alembic migrations. ``python -m migrations`` brings a database to the newest revision."""
