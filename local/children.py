@@ -89,6 +89,9 @@ class Child:
             return await asyncio.wait_for(self.wait(), timeout_seconds)
         except TimeoutError:
             return await self.stop(signal.SIGKILL, _KILLED_WITHIN_SECONDS)
+        except asyncio.CancelledError:  # nobody waits for it any longer
+            await self.stop(signal.SIGKILL, _KILLED_WITHIN_SECONDS)
+            raise
 
     def _send(self, which: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -23,13 +23,22 @@ def cache_dir() -> Path:
 
 
 def default_data_dir() -> Path:
-    """Give the data folder that is used when none is named."""
-    return project_dir() / ".grantflow" / "data"
+    """Give the data folder that is used when none is named: in the project, or where an installed program is run."""
+    sources = project_dir()
+    project = sources if (sources / "pyproject.toml").is_file() else Path.cwd()
+    return project / ".grantflow" / "data"
+
+
+def make_data_dir(data_dir: Path) -> None:
+    """Make a data folder; others may pass through it to what is theirs, but not list it."""
+    if not data_dir.exists():
+        data_dir.mkdir(parents=True)
+        data_dir.chmod(0o711)
 
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step, readable by its owner alone; a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_data_dir(path.parent)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # made with mode 0600
     try:
         with os.fdopen(handle, "w") as file:

@@ -17,6 +17,7 @@ def main() -> None:
     """Drop root, ask the kernel for the death signal, make sure the parent still lives, and become the program."""
     death_signal, uid, gid, parent = (int(number) for number in sys.argv[1:5])
     program = sys.argv[5:]
+    os.setsid()  # Ctrl-C in the terminal is for the parent, which ends its children in order
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     if uid != _KEEP_USER:
         os.setgroups([])

@@ -5,7 +5,8 @@ import json
 import secrets
 import signal
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import asyncpg
@@ -69,7 +70,6 @@ class EmbeddedPostgres:
         self._settings = {**_SETTINGS, **(settings or {})}
         self._lock = FolderLock(self._data_dir / "postgres.lock")
         self._home: PostgresHome | None = None
-        self._access: _Access | None = None
         self._child: Child | None = None
 
     async def start(self) -> None:
@@ -110,9 +110,7 @@ class EmbeddedPostgres:
         self._lock.take()
         self._home = await asyncio.to_thread(open_home, self._data_dir, unprivileged_user())
         await end_leftovers(self._home.cluster)
-        self._access = self._load_access()
         await make_cluster(self._home, SUPERUSER, self._access.superuser, self.log)
-        write_private(self._access_file, json.dumps(asdict(self._access)))
 
     def release(self) -> None:
         """Give the data folder free for another process, after the server was stopped by whoever started it."""
@@ -146,7 +144,7 @@ class EmbeddedPostgres:
 
     async def create_roles_and_database(self) -> None:
         """Make the roles, with their passwords of this folder, and the database; safe to repeat."""
-        access = self._prepared_access
+        access = self._access
         session = await asyncpg.connect(self.superuser_url)
         try:
             await session.execute(_ROLES_SQL.read_text())
@@ -186,7 +184,7 @@ class EmbeddedPostgres:
             role: `postgres`, `grantflow_owner` or `grantflow_app`.
             database: the database's name.
         """
-        access = self._prepared_access
+        access = self._access
         password = {SUPERUSER: access.superuser, OWNER: access.owner, APPLICATION: access.application}[role]
         return f"postgresql://{role}:{password}@{LOOPBACK}:{access.port}/{database}"
 
@@ -208,7 +206,7 @@ class EmbeddedPostgres:
     @property
     def port(self) -> int:
         """The TCP port on 127.0.0.1."""
-        return self._prepared_access.port
+        return self._access.port
 
     @property
     def pid(self) -> int | None:
@@ -230,19 +228,20 @@ class EmbeddedPostgres:
             raise RuntimeError("the embedded PostgreSQL was not prepared")
         return self._home
 
-    @property
-    def _prepared_access(self) -> _Access:
-        if self._access is None:
-            raise RuntimeError("the embedded PostgreSQL was not prepared")
-        return self._access
-
-    def _load_access(self) -> _Access:
-        if not self._access_file.is_file():
-            superuser, owner, application = (secrets.token_urlsafe(24) for _ in range(3))
-            return _Access(superuser, owner, application, self._port or free_port())
-        known = _Access(**json.loads(self._access_file.read_text()))
+    @cached_property
+    def _access(self) -> _Access:
+        """Read the passwords, or make them up; known before the server is, so that others can be told early."""
+        known = self._known_access()
         port = self._port or (known.port if is_free(known.port) else free_port())
-        return _Access(known.superuser, known.owner, known.application, port)
+        access = replace(known, port=port)
+        write_private(self._access_file, json.dumps(asdict(access)))
+        return access
+
+    def _known_access(self) -> _Access:
+        if self._access_file.is_file():
+            return _Access(**json.loads(self._access_file.read_text()))
+        superuser, owner, application = (secrets.token_urlsafe(24) for _ in range(3))
+        return _Access(superuser, owner, application, free_port())
 
     async def _wait_until_ready(self, child: Child) -> None:
         deadline = asyncio.get_running_loop().time() + READY_TIMEOUT_SECONDS

