@@ -48,12 +48,14 @@ class DataDir:
         Args:
             api_port: the API's port if the person named one.
         """
-        known = Kept.load(self._kept_file)
-        if known is None:
-            known = Kept(secrets=Secrets(), ports=Ports())
+        known = self.kept()
         kept = Kept(secrets=known.secrets, ports=known.ports.renewed(api_port))
         kept.save(self._kept_file)
         return kept
+
+    def kept(self) -> Kept:
+        """Give the secrets and ports as they are written down, or new ones."""
+        return Kept.load(self._kept_file) or Kept(secrets=Secrets(), ports=Ports())
 
     def read_run(self) -> RunRecord | None:
         """Give what the last supervisor wrote, whether it still runs or not."""
