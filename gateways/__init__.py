@@ -1,0 +1,1 @@
+"""Vendors: Stripe and Temporal's client. No vendor type escapes from here, and no idempotency key has a default."""

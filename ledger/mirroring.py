@@ -10,30 +10,38 @@ from ledger.store import grants as grant_rows
 from ledger.store import mirrors
 from ledger.store.accounts import parse_account_id
 from ledger.transaction import with_transaction
-from messages.grants import CLOSED_STAGES, Grant, GrantStage, MirrorClosing, MirrorRequest, StageChange
+from messages.grants import (
+    CLOSED_STAGES,
+    Grant,
+    GrantStage,
+    MirrorClosing,
+    MirrorRequest,
+    PreparedMirror,
+    StageChange,
+)
 
 # A mirror that has not moved for so long is late: a workflow takes it over, where one can see it.
 LATE_AFTER = timedelta(minutes=10)
 ASK_AGAIN_AFTER = timedelta(hours=1)
 
 
-async def prepare_mirror(engine: AsyncEngine, operation_id: str) -> MirrorRequest | None:
+async def prepare_mirror(engine: AsyncEngine, operation_id: str) -> PreparedMirror:
     """Moves the mirror to ``stripe-pending`` and says what Stripe is to be told, under the stored key.
 
-    Answers None when there is nothing to create: the mirror is closed, or its grant was revoked or has expired
-    before Stripe knew of it (then it becomes ``not-mirrored``). Raises UnknownGrant.
+    There is nothing to create when the mirror is closed, or stands at Stripe already, or when its grant was revoked
+    or has expired before Stripe knew of it (then it becomes ``not-mirrored``). Raises UnknownGrant.
     """
 
-    async def work(tx: AsyncConnection) -> MirrorRequest | None:
+    async def work(tx: AsyncConnection) -> PreparedMirror:
         mirror = await _lock(tx, operation_id)
-        if mirror.stage in CLOSED_STAGES:
-            return None
-        if mirror.revoked or mirror.expired:
+        to_create = mirror.stage not in CLOSED_STAGES and mirror.stripe_grant_id is None
+        if to_create and (mirror.revoked or mirror.expired):
+            to_create = False
             reason = "revoked before it reached Stripe" if mirror.revoked else "expired before it reached Stripe"
             await mirrors.write_stage(tx, operation_id, GrantStage.NOT_MIRRORED, reason=reason)
-            return None
-        await mirrors.write_stage(tx, operation_id, GrantStage.STRIPE_PENDING)
-        return mirror.request
+        elif to_create:
+            await mirrors.write_stage(tx, operation_id, GrantStage.STRIPE_PENDING)
+        return PreparedMirror(grant=await _grant(tx, operation_id), request=mirror.request if to_create else None)
 
     return await with_transaction(engine, work, what="prepare mirror")
 
@@ -69,10 +77,7 @@ async def change_stage(engine: AsyncEngine, change: StageChange) -> Grant:
             )
         elif change.stripe_grant_id is not None:
             await mirrors.write_stripe_id(tx, change.operation_id, change.stripe_grant_id)
-        grant = await grant_rows.find_grant(tx, change.operation_id)
-        if grant is None:
-            raise UnknownGrant(change.operation_id)
-        return grant
+        return await _grant(tx, change.operation_id)
 
     return await with_transaction(engine, work, what="change stage")
 
@@ -119,3 +124,10 @@ async def _lock(tx: AsyncConnection, operation_id: str) -> mirrors.LockedMirror:
     if mirror is None:
         raise UnknownGrant(operation_id)
     return mirror
+
+
+async def _grant(tx: AsyncConnection, operation_id: str) -> Grant:
+    grant = await grant_rows.find_grant(tx, operation_id)
+    if grant is None:
+        raise UnknownGrant(operation_id)
+    return grant

@@ -13,6 +13,7 @@ from messages.grants import (
     MirrorClosing,
     MirrorQuestion,
     MirrorRequest,
+    PreparedMirror,
     StageChange,
     StripeGrant,
     StripeGrantId,
@@ -30,8 +31,8 @@ class GrantLedgerSteps(Steps):
 
     @activity.defn
     @abstractmethod
-    async def prepare_mirror(self, grant: GrantId) -> MirrorRequest | None:
-        """Moves the grant to ``stripe-pending`` and says what to tell Stripe; None when nothing is left to mirror."""
+    async def prepare_mirror(self, grant: GrantId) -> PreparedMirror:
+        """Moves the grant to ``stripe-pending`` and says what to tell Stripe, if there is anything to mirror."""
 
     @activity.defn
     @abstractmethod
@@ -57,6 +58,11 @@ class GrantLedgerSteps(Steps):
     @abstractmethod
     async def prepare_customer(self, account: AccountId) -> CustomerRequest:
         """What to tell Stripe about the account, under its stored idempotency key."""
+
+    @activity.defn
+    @abstractmethod
+    async def renew_customer_key(self, request: CustomerRequest) -> CustomerRequest:
+        """Stores the idempotency key after the one in ``request``, once, and answers with it."""
 
     @activity.defn
     @abstractmethod

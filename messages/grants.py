@@ -101,6 +101,14 @@ class MirrorRequest:
 
 
 @dataclass(frozen=True)
+class PreparedMirror:
+    """The grant as it stands, and what to tell Stripe; ``request`` is None when nothing is to be created."""
+
+    grant: Grant
+    request: MirrorRequest | None
+
+
+@dataclass(frozen=True)
 class StripeGrant:
     """A Billing Credit Grant as Stripe has it. ``closed`` means voided or expired there."""
 
@@ -127,10 +135,7 @@ class OperatorOrder:
 
 @dataclass(frozen=True)
 class StageChange:
-    """A step of the mirror's stage, to be written to the grant's row.
-
-    ``next_key`` asks for the next idempotency key to be stored, because the last one can't be used again.
-    """
+    """A step of the mirror's stage, to be written to the grant's row with what is known of Stripe's side."""
 
     operation_id: str
     stage: GrantStage

@@ -1,0 +1,1 @@
+"""Orchestration only: a workflow sees messages/ and nothing else of ours."""

@@ -1,0 +1,1 @@
+"""Stripe, in our words: our payloads in, our payloads or our errors out."""

@@ -1,0 +1,1 @@
+"""Temporal's client: starting, signalling and asking workflows."""

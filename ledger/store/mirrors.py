@@ -117,7 +117,11 @@ async def write_stage(
     stripe_grant_id: str | None = None,
     reason: str | None = None,
 ) -> None:
-    """Writes the stage; ``stage_since`` moves only when the stage does, and a known Stripe id is never forgotten."""
+    """Writes the stage; ``stage_since`` moves only when the stage does.
+
+    A known Stripe id is kept, but for a stuck mirror: there what stood at Stripe is gone, and a retry makes another.
+    """
+    known = func.coalesce(grant_mirrors.c.stripe_grant_id, stripe_grant_id)
     since = case((grant_mirrors.c.stage == stage, grant_mirrors.c.stage_since), else_=func.now())
     await tx.execute(
         update(grant_mirrors)
@@ -125,7 +129,7 @@ async def write_stage(
         .values(
             stage=stage,
             stage_since=since,
-            stripe_grant_id=func.coalesce(grant_mirrors.c.stripe_grant_id, stripe_grant_id),
+            stripe_grant_id=None if stage is GrantStage.STUCK else known,
             reason=reason,
         )
     )

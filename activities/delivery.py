@@ -1,0 +1,122 @@
+"""Delivers the inbox's events to the workflows that wait for them. The API does it at once, a sweep what was left."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateways.temporal.flows import FlowUnavailable
+from ledger import granting, inbox, mirroring
+from ledger.rules.errors import LedgerError, UnknownGrant
+from ledger.store.inbox import InboxEvent
+from messages.grants import CLOSED_STAGES, GrantStage, StageChange, StripeGrantConfirmation
+from messages.sweeps import SweepReport
+
+_log = logging.getLogger(__name__)
+
+# An event that fails for a reason of its own, and not because a part is down, is set aside after so many tries.
+POISONED_AFTER = 8
+
+
+class GrantSignals(Protocol):
+    """What delivery needs of Temporal."""
+
+    async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool: ...
+
+
+class Malformed(Exception):
+    """The event lacks what its type promises. It will never be deliverable."""
+
+
+class InboxDelivery:
+    """Delivers events, each to its end: processed, ignored, quarantined, or left in the inbox for later."""
+
+    def __init__(self, engine: AsyncEngine, flows: GrantSignals) -> None:
+        self._engine = engine
+        self._flows = flows
+
+    async def deliver(self, event_id: str) -> None:
+        """Delivers one event now, if it can be. Never raises: what fails stays in the inbox for the sweep."""
+        try:
+            event = await inbox.find_event(self._engine, event_id)
+            if event is not None and event.state == "received":
+                await self._deliver(event)
+        except LedgerError as error:
+            _log.warning("The event %s stays in the inbox: %s", event_id, error)
+        except Exception:
+            # A task of its own has nobody to raise to; the event is safe in the inbox, and the sweep comes by.
+            _log.exception("The event %s stays in the inbox.", event_id)
+
+    async def deliver_due(self, *, limit: int, beat: Callable[[], None] = lambda: None) -> SweepReport:
+        """Delivers the events that are due, at most ``limit``; ``beat`` is called after each."""
+        events = await inbox.due_events(self._engine, limit=limit)
+        done = 0
+        for event in events:
+            done += await self._deliver(event)
+            beat()
+        return SweepReport(done=done, left=len(events) - done)
+
+    async def _deliver(self, event: InboxEvent) -> bool:
+        """True when the event's wait is over."""
+        try:
+            state, reason = await self._handle(event)
+        except Malformed as error:
+            state, reason = "quarantined", str(error)
+            _log.error("The event %s (%s) is quarantined: %s", event.event_id, event.type, error)
+        except FlowUnavailable as error:
+            await inbox.postpone_event(self._engine, event, reason=str(error))
+            return False
+        except (LedgerError, ValueError, KeyError, TypeError) as error:
+            return await self._fail(event, error)
+        await inbox.close_event(self._engine, event.event_id, state=state, reason=reason)
+        return True
+
+    async def _fail(self, event: InboxEvent, error: Exception) -> bool:
+        if event.attempts + 1 < POISONED_AFTER:
+            _log.warning("The event %s (%s) failed and comes again: %s", event.event_id, event.type, error)
+            await inbox.postpone_event(self._engine, event, reason=f"{type(error).__name__}: {error}")
+            return False
+        _log.error("The event %s (%s) is quarantined after %s tries.", event.event_id, event.type, POISONED_AFTER)
+        reason = f"failed {POISONED_AFTER} times, at last: {type(error).__name__}: {error}"
+        await inbox.close_event(self._engine, event.event_id, state="quarantined", reason=reason)
+        return True
+
+    async def _handle(self, event: InboxEvent) -> tuple[str, str | None]:
+        match event.type:
+            case "billing.credit_grant.created":
+                return await self._credit_grant_created(event)
+            case _:
+                return "ignored", "no part of ours waits for this type"
+
+    async def _credit_grant_created(self, event: InboxEvent) -> tuple[str, str | None]:
+        stripe_grant_id, operation_id = _credit_grant(event.payload)
+        if operation_id is None:
+            return "ignored", "a credit grant that was not made by us"
+        confirmation = StripeGrantConfirmation(stripe_grant_id=stripe_grant_id, event_id=event.event_id)
+        if await self._flows.confirm_grant(operation_id, confirmation):
+            return "processed", None
+        return await self._confirm_without_workflow(operation_id, stripe_grant_id)
+
+    async def _confirm_without_workflow(self, operation_id: str, stripe_grant_id: str) -> tuple[str, str | None]:
+        """No workflow waits: the pump made the mirror, or the workflow has ended. The row takes the news itself."""
+        try:
+            grant = await granting.find_grant(self._engine, operation_id)
+        except UnknownGrant:
+            return "ignored", f"the ledger has no grant {operation_id}"
+        change = StageChange(operation_id, GrantStage.CONFIRMED, stripe_grant_id=stripe_grant_id)
+        await mirroring.change_stage(self._engine, change)
+        return "processed", None if grant.stage not in CLOSED_STAGES else f"the grant was {grant.stage} before"
+
+
+def _credit_grant(payload: dict[str, Any]) -> tuple[str, str | None]:
+    """The ids in a credit grant's event: Stripe's, and ours from the metadata."""
+    data = payload.get("data")
+    grant = data.get("object") if isinstance(data, dict) else None
+    if not isinstance(grant, dict) or not isinstance(grant.get("id"), str):
+        raise Malformed("a billing.credit_grant event without a credit grant")
+    metadata = grant.get("metadata") or {}
+    operation_id = metadata.get("operationId") if isinstance(metadata, dict) else None
+    if operation_id is not None and not isinstance(operation_id, str):
+        raise Malformed("metadata.operationId is no text")
+    return grant["id"], operation_id

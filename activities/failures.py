@@ -1,0 +1,57 @@
+"""The one crossing from our errors to failures that workflows decide on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from gateways.stripe.errors import (
+    StripeAuthenticationRequired,
+    StripeOutage,
+    StripeOutcomeUnknown,
+    StripeRefused,
+)
+from ledger.rules.errors import (
+    IdempotencyConflict,
+    InvalidOrder,
+    LedgerError,
+    LimitExceeded,
+    UnknownAccount,
+    UnknownGrant,
+)
+from messages.failures import Failure
+
+_REFUSALS: dict[type[Exception], Failure] = {
+    UnknownAccount: Failure.UNKNOWN_ACCOUNT,
+    UnknownGrant: Failure.UNKNOWN_GRANT,
+    IdempotencyConflict: Failure.IDEMPOTENCY_CONFLICT,
+    InvalidOrder: Failure.INVALID_ORDER,
+    LimitExceeded: Failure.LIMIT_EXCEEDED,
+    StripeAuthenticationRequired: Failure.STRIPE_AUTHENTICATION_REQUIRED,
+    StripeRefused: Failure.STRIPE_REFUSED,
+}
+
+
+@contextmanager
+def final_failures(*, reading: bool = False) -> Iterator[None]:
+    """Turns what must not be repeated into a failure with a name; everything else stays retryable and loud.
+
+    ``reading`` says that the call changes nothing, so that an unknown outcome is no outcome and is asked again.
+    """
+    try:
+        yield
+    except StripeOutage as error:
+        raise ApplicationError(error.message, type=Failure.STRIPE_OUTAGE) from error
+    except StripeOutcomeUnknown as error:
+        raise ApplicationError(error.message, type=Failure.STRIPE_OUTCOME_UNKNOWN, non_retryable=not reading) from error
+    except (LedgerError, StripeRefused) as error:
+        failure = _REFUSALS.get(type(error))
+        if failure is None:
+            raise
+        raise ApplicationError(
+            str(error),
+            vars(error),
+            type=failure,
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        ) from error

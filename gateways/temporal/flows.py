@@ -1,0 +1,205 @@
+"""The durable flows as their callers see them: start, signal, ask. Answers come as our payloads, failures as ours."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowFailureError,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from messages import names
+from messages.customers import PaymentMethod, PaymentMethodOrder
+from messages.grants import Grant, GrantOrder, GrantStage, GrantStatus, OperatorOrder, StripeGrantConfirmation
+
+# A caller waits so long for Temporal and its worker, and is then told that the outcome is unknown.
+ANSWER_SECONDS = 5
+# Attaching a card is two or three calls to Stripe.
+PAYMENT_METHOD_SECONDS = 15
+_RPC_TIMEOUT = timedelta(seconds=ANSWER_SECONDS)
+
+
+class FlowRefused(Exception):
+    """A workflow said no. ``failure`` is one of ``messages.failures.Failure``; ``details`` are its numbers."""
+
+    def __init__(self, failure: str, message: str, details: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.failure = failure
+        self.message = message
+        self.details = details
+
+
+class FlowUnavailable(Exception):
+    """Temporal or its worker did not answer in time. Whether the work will be done is unknown; a repeat finds out."""
+
+
+class Flows:
+    """The workflows of a namespace."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def grant(self, order: GrantOrder) -> Grant:
+        """Starts the grant's workflow and answers as soon as the local grant has committed.
+
+        Callers with one operation id meet in one workflow and get one answer. Raises FlowRefused, FlowUnavailable.
+        """
+        start = WithStartWorkflowOperation[Any, Any](
+            names.CREDIT_GRANT_WORKFLOW,
+            order,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            # A finished grant is never run again; one that was refused claimed nothing and may be.
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+            **_placing(order),
+        )
+        async with _answered_within(ANSWER_SECONDS):
+            granted: Grant = await self._client.execute_update_with_start_workflow(
+                names.CREATE_LOCAL_GRANT,
+                start_workflow_operation=start,
+                id=order.operation_id,
+                result_type=Grant,
+                rpc_timeout=_RPC_TIMEOUT,
+            )
+        return granted
+
+    async def adopt_grant(self, order: GrantOrder) -> None:
+        """Starts a workflow for a grant that is in the ledger already; does nothing where one runs."""
+        async with _answered_within(ANSWER_SECONDS):
+            await self._client.start_workflow(
+                names.CREDIT_GRANT_WORKFLOW,
+                order,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                rpc_timeout=_RPC_TIMEOUT,
+                **_placing(order),
+            )
+
+    async def retry_grant(self, order: GrantOrder, by: OperatorOrder) -> None:
+        """Tells the grant's workflow to try Stripe again, starting one where none runs."""
+        await self._signal_with_start(order, names.RETRY_STRIPE_GRANT, by)
+
+    async def abandon_grant(self, order: GrantOrder, by: OperatorOrder) -> None:
+        """Tells the grant's workflow to stop the mirroring, starting one where none runs. The credits stay."""
+        await self._signal_with_start(order, names.ABANDON, by)
+
+    async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool:
+        """Signals that Stripe has the grant; False when no workflow of it runs. Raises FlowUnavailable."""
+        handle = self._client.get_workflow_handle(names.grant_workflow_id(operation_id))
+        async with _answered_within(ANSWER_SECONDS):
+            try:
+                await handle.signal(names.STRIPE_GRANT_CONFIRMED, confirmation, rpc_timeout=_RPC_TIMEOUT)
+            except RPCError as error:
+                if error.status == RPCStatusCode.NOT_FOUND:
+                    return False
+                raise
+        return True
+
+    async def grant_status(self, operation_id: str) -> GrantStatus | None:
+        """The workflow's own answer to the query ``status``; None when Temporal has no such workflow."""
+        handle = self._client.get_workflow_handle(names.grant_workflow_id(operation_id))
+        async with _answered_within(ANSWER_SECONDS):
+            try:
+                status: GrantStatus = await handle.query(
+                    names.STATUS, result_type=GrantStatus, rpc_timeout=_RPC_TIMEOUT
+                )
+            except RPCError as error:
+                if error.status == RPCStatusCode.NOT_FOUND:
+                    return None
+                raise
+        return status
+
+    async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod:
+        """Attaches a payment method at Stripe and makes it the default. Raises FlowRefused, FlowUnavailable."""
+        async with _answered_within(PAYMENT_METHOD_SECONDS):
+            attached: PaymentMethod = await self._client.execute_workflow(
+                names.PAYMENT_METHOD_WORKFLOW,
+                order,
+                id=names.payment_method_workflow_id(order.attempt_id),
+                task_queue=names.TASK_QUEUE,
+                result_type=PaymentMethod,
+                search_attributes=TypedSearchAttributes([SearchAttributePair(names.ACCOUNT_ID, order.account_id)]),
+                static_summary="A payment method for the account",
+            )
+        return attached
+
+    async def is_reachable(self) -> bool:
+        """Whether Temporal answers."""
+        try:
+            async with _answered_within(ANSWER_SECONDS):
+                return await self._client.service_client.check_health(timeout=_RPC_TIMEOUT)
+        except FlowUnavailable:
+            return False
+
+    async def _signal_with_start(self, order: GrantOrder, signal: str, by: OperatorOrder) -> None:
+        async with _answered_within(ANSWER_SECONDS):
+            await self._client.start_workflow(
+                names.CREDIT_GRANT_WORKFLOW,
+                order,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                start_signal=signal,
+                start_signal_args=[by],
+                rpc_timeout=_RPC_TIMEOUT,
+                **_placing(order),
+            )
+
+
+def _placing(order: GrantOrder) -> dict[str, Any]:
+    """How a grant's workflow is named and found, whoever starts it."""
+    return {
+        "id": names.grant_workflow_id(order.operation_id),
+        "task_queue": names.TASK_QUEUE,
+        "static_summary": f"{order.credits} {order.type} credits",
+        "search_attributes": TypedSearchAttributes(
+            [
+                SearchAttributePair(names.ACCOUNT_ID, order.account_id),
+                SearchAttributePair(names.OPERATION_ID, order.operation_id),
+                SearchAttributePair(names.GRANT_TYPE, str(order.type)),
+                SearchAttributePair(names.GRANT_STAGE, str(GrantStage.LOCAL)),
+            ]
+        ),
+    }
+
+
+@asynccontextmanager
+async def _answered_within(seconds: float) -> AsyncIterator[None]:
+    """Turns what Temporal's client raises into FlowRefused or FlowUnavailable."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
+        raise _refusal(error.cause) from error
+    except WorkflowAlreadyStartedError as error:
+        raise FlowUnavailable("The grant has just been finished by another request; repeat this one.") from error
+    except (
+        TimeoutError,
+        RPCError,
+        RuntimeError,
+        WorkflowQueryFailedError,
+        WorkflowQueryRejectedError,
+        WorkflowUpdateRPCTimeoutOrCancelledError,
+    ) as error:
+        raise FlowUnavailable(f"Temporal did not answer within {seconds:g} s ({type(error).__name__}).") from error
+
+
+def _refusal(cause: BaseException | None) -> Exception:
+    while cause is not None and not isinstance(cause, ApplicationError):
+        cause = cause.__cause__
+    if cause is None or cause.type is None:
+        return FlowUnavailable("The workflow ended without an answer; repeat the request.")
+    details = cause.details[0] if cause.details and isinstance(cause.details[0], dict) else {}
+    return FlowRefused(cause.type, cause.message, details)

@@ -1,0 +1,55 @@
+"""How long we wait for whom, named once, with the reason."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+
+
+@dataclass(frozen=True)
+class Patience:
+    """The timeouts and retries of one dependency; ``whole`` bounds all attempts together, None means for ever."""
+
+    attempt: timedelta
+    whole: timedelta | None = None
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+# The ledger comes back: what has been begun is finished whenever it does. Refusals are not retried.
+LEDGER = Patience(
+    attempt=timedelta(seconds=15),
+    retry=RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)),
+)
+
+# Stripe is asked again through outages, at most every half minute, so that it is noticed soon when it is back.
+STRIPE = Patience(
+    attempt=timedelta(seconds=30),
+    retry=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+)
+
+# Stripe keeps an idempotency key for at least 24 hours: well before that we stop relying on it and look instead.
+STRIPE_KEY_LIFE = timedelta(hours=20)
+
+# Stripe's webhooks come within seconds. After this we ask Stripe ourselves, which costs one request.
+WEBHOOK = timedelta(seconds=30)
+
+# A stuck grant waits for an operator; once a day we look whether Stripe has it after all.
+STUCK_LOOK = timedelta(days=1)
+
+# After an unknown outcome and a look that found nothing: not at once, and less and less often.
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(minutes=5)
+
+# A person waits for the answer to a new card; beyond this the request has long been told "outcome unknown".
+CARDHOLDER = Patience(
+    attempt=timedelta(seconds=30),
+    whole=timedelta(minutes=10),
+    retry=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+)
+
+# A page of a sweep. What it does not do, the next tick does, so it is not repeated for long.
+SWEEP = Patience(
+    attempt=timedelta(minutes=5),
+    retry=RetryPolicy(maximum_attempts=2),
+)
+SWEEP_HEARTBEAT = timedelta(seconds=60)
