@@ -14,7 +14,8 @@ def run_process(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     Without the pause the interpreter may abort at exit (https://github.com/temporalio/sdk-python/issues/300).
     """
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "stripe"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
     async def _main_then_rest() -> None:
         try:

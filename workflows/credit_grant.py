@@ -57,8 +57,8 @@ class CreditGrantWorkflow:
         self._say()
         try:
             self._granted = await in_ledger(GrantLedgerSteps.create_local_grant, order)
-        except ActivityError as error:
-            self._refused = _benign(error)
+        except ApplicationError as error:
+            self._refused = _benign(error, order)
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise self._refused from error
         self._stands(self._granted)
@@ -278,13 +278,16 @@ class CreditGrantWorkflow:
         workflow.upsert_memo({"details": details})
 
 
-def _benign(error: ActivityError) -> ApplicationError:
-    """The ledger's refusal as the workflow's own: expected, so it raises no alarm, and never retried."""
-    cause = refusal(error)
+def _benign(error: ApplicationError, order: GrantOrder) -> ApplicationError:
+    """The ledger's refusal as the workflow's own: expected, so it raises no alarm, and never retried.
+
+    It names the request that was judged, so that a later one with the same id knows an old refusal from its own.
+    """
+    numbers = error.details[0] if error.details and isinstance(error.details[0], dict) else {}
     return ApplicationError(
-        cause.message if cause else str(error),
-        *(cause.details if cause else ()),
-        type=cause.type if cause else Failure.INVALID_ORDER,
+        error.message,
+        {**numbers, "request_id": order.request_id},
+        type=error.type,
         non_retryable=True,
         category=ApplicationErrorCategory.BENIGN,
     )

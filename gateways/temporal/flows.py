@@ -60,6 +60,16 @@ class Flows:
 
         Callers with one operation id meet in one workflow and get one answer. Raises FlowRefused, FlowUnavailable.
         """
+        try:
+            return await self._grant(order, update_id=order.operation_id)
+        except FlowRefused as refusal:
+            if refusal.details.get("request_id") == order.request_id:
+                raise
+        # Temporal remembers the answer of a finished update, here the refusal of an earlier request. A refusal claims
+        # nothing, so this request is judged by itself. (A slash can't be in an operation id.)
+        return await self._grant(order, update_id=f"{order.operation_id}/{order.request_id}")
+
+    async def _grant(self, order: GrantOrder, *, update_id: str) -> Grant:
         start = WithStartWorkflowOperation[Any, Any](
             names.CREDIT_GRANT_WORKFLOW,
             order,
@@ -72,7 +82,7 @@ class Flows:
             granted: Grant = await self._client.execute_update_with_start_workflow(
                 names.CREATE_LOCAL_GRANT,
                 start_workflow_operation=start,
-                id=order.operation_id,
+                id=update_id,
                 result_type=Grant,
                 rpc_timeout=_RPC_TIMEOUT,
             )
