@@ -68,7 +68,11 @@ class Controls:
             Route("/_sandbox/trigger", _answered(self._trigger), methods=["POST"]),
             Route("/_sandbox/clock", _answered(self._show_clock), methods=["GET"]),
             Route("/_sandbox/clock", _answered(self._move_clock), methods=["POST"]),
+            Route("/_sandbox/{rest:path}", _answered(self._unknown), methods=["GET", "POST", "PUT", "DELETE"]),
         ]
+
+    async def _unknown(self, request: Request) -> Json:
+        raise WrongOrder(f"there is no test control {request.method} {request.url.path}")
 
     async def _health(self, _: Request) -> Json:
         behaviour = self._sandbox.behaviour.current

@@ -1,0 +1,1 @@
+"""The stand-in, seen through the real `stripe` library and held against stripe-mock."""
