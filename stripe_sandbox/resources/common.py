@@ -1,8 +1,8 @@
 """What several resources do alike."""
 
 from stripe_sandbox.endpoint import Answer, Call
-from stripe_sandbox.errors import Json
-from stripe_sandbox.objects import Kind
+from stripe_sandbox.errors import Json, no_such
+from stripe_sandbox.objects import CUSTOMERS, Kind
 from stripe_sandbox.pages import list_object, read_window
 from stripe_sandbox.params import Metadata, metadata_too_large
 
@@ -13,6 +13,20 @@ def list_answer(call: Call, kind: Kind, url: str, conditions: dict[str, object])
     window = read_window(call.params, lambda wanted, param: objects.seq_of(kind, wanted, param=param))
     page, has_more = objects.page(kind, window, conditions)
     return Answer(list_object(url, [stored.body for stored in page], has_more=has_more))
+
+
+def of_customer(call: Call) -> dict[str, object]:
+    """Return the condition of a list's `customer` filter, if it has one; a deleted customer still has lists.
+
+    Raises:
+        ApiError: 400 if there never was such a customer.
+    """
+    wanted = call.params.get("customer")
+    if wanted is None:
+        return {}
+    if call.sandbox.objects.find(CUSTOMERS, wanted) is None:
+        raise no_such(CUSTOMERS.noun, wanted, param="customer", in_path=False)
+    return {"customer = :customer": wanted}
 
 
 def merged_metadata(before: Json, params: Json) -> Json:

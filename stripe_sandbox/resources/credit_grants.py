@@ -11,7 +11,7 @@ from stripe_sandbox.errors import Json, refused, wrong_parameter
 from stripe_sandbox.ids import new_id
 from stripe_sandbox.objects import CREDIT_GRANTS, CUSTOMERS, Stored
 from stripe_sandbox.params import EXPAND, PAGING, Group, Items, Metadata, Text, Whole
-from stripe_sandbox.resources.common import list_answer, merged_metadata
+from stripe_sandbox.resources.common import list_answer, merged_metadata, of_customer
 
 UNUSED_MAX = 100
 PRIORITY_DEFAULT = 50
@@ -75,12 +75,7 @@ def retrieve(call: Call) -> Answer:
 
 def list_all(call: Call) -> Answer:
     """List credit grants, of one customer if one is named."""
-    conditions: dict[str, object] = {}
-    wanted = call.params.get("customer")
-    if wanted is not None:
-        call.sandbox.objects.get(CUSTOMERS, wanted, param="customer", in_path=False)
-        conditions["customer = :customer"] = wanted
-    return list_answer(call, CREDIT_GRANTS, "/v1/billing/credit_grants", conditions)
+    return list_answer(call, CREDIT_GRANTS, "/v1/billing/credit_grants", of_customer(call))
 
 
 def update(call: Call) -> Answer:

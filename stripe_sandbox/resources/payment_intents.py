@@ -9,7 +9,7 @@ from stripe_sandbox.objects import CUSTOMERS, PAYMENT_INTENTS, Stored
 from stripe_sandbox.pages import created_conditions
 from stripe_sandbox.params import EXPAND, PAGING, Flag, Group, Items, Metadata, Period, Text, Whole
 from stripe_sandbox.resources.cards import AUTHENTICATION_REQUIRED, Decline
-from stripe_sandbox.resources.common import list_answer, merged_metadata
+from stripe_sandbox.resources.common import list_answer, merged_metadata, of_customer
 from stripe_sandbox.resources.payment_methods import card_of, find_or_make, not_attached
 
 # Stripe's least charge of 50 US cents; other currencies' differ a little and are not told apart here.
@@ -58,11 +58,7 @@ def retrieve(call: Call) -> Answer:
 
 def list_all(call: Call) -> Answer:
     """List payment intents by customer and time of creation."""
-    conditions = created_conditions(call.params.get("created"))
-    wanted = call.params.get("customer")
-    if wanted is not None:
-        call.sandbox.objects.get(CUSTOMERS, wanted, param="customer", in_path=False)
-        conditions["customer = :customer"] = wanted
+    conditions = {**created_conditions(call.params.get("created")), **of_customer(call)}
     return list_answer(call, PAYMENT_INTENTS, "/v1/payment_intents", conditions)
 
 

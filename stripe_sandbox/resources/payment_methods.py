@@ -6,7 +6,7 @@ from stripe_sandbox.ids import new_id
 from stripe_sandbox.objects import CUSTOMERS, PAYMENT_METHODS, Stored
 from stripe_sandbox.params import EXPAND, PAGING, Group, Text
 from stripe_sandbox.resources.cards import CARDS, Card
-from stripe_sandbox.resources.common import list_answer
+from stripe_sandbox.resources.common import list_answer, of_customer
 
 EXPIRY_YEAR = 2040
 
@@ -87,13 +87,15 @@ def retrieve(call: Call) -> Answer:
 
 def list_by_filter(call: Call) -> Answer:
     """List the payment methods of a customer."""
-    return _list(call, "/v1/payment_methods", call.params["customer"], in_path=False)
+    return list_answer(call, PAYMENT_METHODS, "/v1/payment_methods", of_customer(call))
 
 
 def list_of_customer(call: Call) -> Answer:
     """List the payment methods of the customer that the address names."""
     customer = call.path["customer"]
-    return _list(call, f"/v1/customers/{customer}/payment_methods", customer, in_path=True)
+    call.sandbox.objects.get(CUSTOMERS, customer, param="customer", in_path=True)
+    url = f"/v1/customers/{customer}/payment_methods"
+    return list_answer(call, PAYMENT_METHODS, url, {"customer = :customer": customer})
 
 
 def retrieve_of_customer(call: Call) -> Answer:
@@ -102,11 +104,6 @@ def retrieve_of_customer(call: Call) -> Answer:
     if method.customer != call.path["customer"]:
         raise not_attached(method.body["id"], "payment_method")
     return Answer(method.body)
-
-
-def _list(call: Call, url: str, customer: str, *, in_path: bool) -> Answer:
-    call.sandbox.objects.get(CUSTOMERS, customer, param="customer", in_path=in_path)
-    return list_answer(call, PAYMENT_METHODS, url, {"customer = :customer": customer})
 
 
 def _living(call: Call) -> Stored:

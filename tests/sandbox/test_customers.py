@@ -22,6 +22,16 @@ async def test_a_customer_is_kept_changed_and_deleted(stand_in: StandIn) -> None
     assert (refused.value.http_status, refused.value.code) == (404, "resource_missing")
 
 
+async def test_what_a_deleted_customer_had_can_still_be_listed(stand_in: StandIn) -> None:
+    customer = await stand_in.customer()
+    grant = await stand_in.grant(customer.id)
+    await stand_in.client.v1.customers.delete_async(customer.id)
+    listed = await stand_in.client.v1.billing.credit_grants.list_async({"customer": customer.id})
+    assert [found.id for found in listed.data] == [grant.id]
+    with pytest.raises(stripe.InvalidRequestError, match="No such customer"):
+        await stand_in.grant(customer.id)
+
+
 async def test_metadata_can_be_emptied_at_once(stand_in: StandIn) -> None:
     made = await stand_in.client.v1.customers.create_async({"metadata": {"a": "1", "b": "2"}})
     changed = await stand_in.client.v1.customers.update_async(made.id, {"metadata": ""})

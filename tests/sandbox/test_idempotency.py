@@ -46,9 +46,10 @@ async def test_a_key_is_for_one_request(stand_in: StandIn) -> None:
 
 async def test_the_same_key_at_the_same_time_is_in_use(stand_in: StandIn) -> None:
     customer = await stand_in.customer()
-    await stand_in.behave(latencyMs=200)
+    await stand_in.behave(latencyMs=300)
     first = asyncio.create_task(stand_in.grant(customer.id, key="op-1"))
-    await asyncio.sleep(0.05)
+    while len(await stand_in.look("requests")) < 2:
+        pass
     with pytest.raises(stripe.APIError) as in_use:
         await stand_in.grant(customer.id, key="op-1")
     assert (in_use.value.http_status, error_of(in_use)["code"]) == (409, "idempotency_key_in_use")
