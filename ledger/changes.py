@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHANNEL = "account_changes"
@@ -34,7 +34,7 @@ async def announce(engine: AsyncEngine, change: AccountChange) -> None:
                 text("SELECT pg_notify(:channel, :payload)"),
                 {"channel": CHANNEL, "payload": f"{change.account_id}:{change.seq}"},
             )
-    except (DBAPIError, OSError):
+    except (SQLAlchemyError, OSError):
         _log.warning("The change %s of account %s was not announced.", change.seq, change.account_id, exc_info=True)
 
 

@@ -10,12 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uuid_utils.compat import uuid7
 
 from ledger.changes import AccountChange, announce
-from ledger.expiry import book_expired
+from ledger.expiry import book_expired, earlier
 from ledger.rules.debt import pay_debt_first
-from ledger.rules.errors import IdempotencyConflict, LimitExceeded, UnknownGrant
-from ledger.rules.grant_types import MIRRORED_TYPES, expiry_of
+from ledger.rules.errors import LimitExceeded, PaymentAlreadyGranted, UnknownGrant
+from ledger.rules.grant_types import GRANT_PRIORITIES, MIRRORED_TYPES, expiry_of
 from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT
-from ledger.rules.orders import check_grant
+from ledger.rules.orders import check_expiry, check_order
+from ledger.rules.reset_dates import coming_reset
 from ledger.store import grants as grant_rows
 from ledger.store import mirrors as mirror_rows
 from ledger.store.accounts import LockedAccount, change_account, lock_account, parse_account_id
@@ -27,7 +28,10 @@ from messages.grants import Grant, GrantOrder, GrantStage, GrantType, MirrorDriv
 
 @dataclass(frozen=True)
 class GrantOutcome:
-    """The grant, and whether this call made it; a repeat finds it made."""
+    """The grant, and whether this call made it; a repeat finds it made.
+
+    A call whose commit was not acknowledged repeats itself, and then finds the grant made: by itself.
+    """
 
     grant: Grant
     created: bool
@@ -38,29 +42,60 @@ async def process_and_grant_credit(
 ) -> GrantOutcome:
     """Grants credits: validates the account, claims the operation id, pays the debt, writes the grant and its entries.
 
-    A repeat of the order answers with the grant that it made. Raises UnknownAccount, InvalidOrder, LimitExceeded,
-    IdempotencyConflict (the id was used for something else) or LedgerUnavailable.
+    A repeat of the order answers with the grant that it made. ``payment_id`` names the payment that the credits were
+    bought with. Raises UnknownAccount, InvalidOrder, LimitExceeded, IdempotencyConflict (the id was used for something
+    else), PaymentAlreadyGranted or LedgerUnavailable.
     """
+    check_order(order)
     account_id = parse_account_id(order.account_id)
 
     async def work(tx: AsyncConnection) -> tuple[GrantOutcome, AccountChange | None]:
         account = await lock_account(tx, account_id)
-        recorded = await find_operation(tx, account_id, order.operation_id)
+        recorded = await claim_grant(tx, account, order, payment_id=payment_id)
         if recorded is not None:
-            refuse_other_payload(recorded, account_id=account_id, kind="grant", request=request_of(order))
             return GrantOutcome(await _grant_made(tx, order.operation_id), created=False), None
-        change = await write_grant(tx, account, order, driver=MirrorDriver.WORKFLOW, payment_id=payment_id)
-        return GrantOutcome(await _grant_made(tx, order.operation_id), created=True), change
+        written = await write_grant(tx, account, order, driver=MirrorDriver.WORKFLOW, payment_id=payment_id)
+        return GrantOutcome(written.grant, created=True), written.change
 
     try:
-        outcome, change = await with_serializable_transaction(engine, work, what="grant")
+        outcome, change = await with_serializable_transaction(engine, work, what="grant", account_id=account_id)
     except IntegrityError as error:
-        if "uq_operations_global_operation_id" in str(error.orig) or "uq_grants_operation_id" in str(error.orig):
-            raise IdempotencyConflict(order.operation_id) from None
+        if payment_id is not None and "uq_grants_payment_id" in str(error.orig):
+            raise PaymentAlreadyGranted(payment_id) from None
         raise
     if change is not None:
         await announce(engine, change)
     return outcome
+
+
+async def claim_grant(
+    tx: AsyncConnection, account: LockedAccount, order: GrantOrder, *, payment_id: str | None = None
+) -> Operation | None:
+    """Takes the order's operation id for a grant; answers what it was used for if the order is a repeat.
+
+    Raises IdempotencyConflict.
+    """
+    operation = Operation(
+        account_id=account.account_id,
+        operation_id=order.operation_id,
+        kind="grant",
+        request=request_of(order, payment_id),
+        answer=None,
+        actor=order.actor,
+        request_id=order.request_id,
+    )
+    recorded = await claim(tx, operation)
+    if recorded is not None:
+        refuse_other_payload(recorded, account_id=account.account_id, kind="grant", request=operation.request)
+    return recorded
+
+
+@dataclass(frozen=True)
+class WrittenGrant:
+    """A grant that this transaction has written, and the change of its account."""
+
+    grant: Grant
+    change: AccountChange
 
 
 async def write_grant(
@@ -70,60 +105,83 @@ async def write_grant(
     *,
     driver: MirrorDriver,
     payment_id: str | None = None,
-) -> AccountChange:
-    """Writes a new grant in an open SERIALIZABLE transaction that has locked the account and found the id free.
+) -> WrittenGrant:
+    """Writes a new grant in an open SERIALIZABLE transaction that has locked the account and claimed the id.
 
-    ``driver`` says who carries its mirror to Stripe. Raises InvalidOrder and LimitExceeded.
+    ``driver`` says who carries its mirror to Stripe. Raises InvalidOrder and LimitExceeded. It reads nothing but the
+    locked account: whatever it looked up in an index, strangers who grant at the same time would conflict over.
     """
-    check_grant(order, account.now)
-    await claim(
-        tx,
-        Operation(
-            account_id=account.account_id,
-            operation_id=order.operation_id,
-            kind="grant",
-            request=request_of(order),
-            answer=None,
-            actor=order.actor,
-            request_id=order.request_id,
-        ),
-    )
-    filled = await grant_rows.filled_grants(tx, account.account_id)
-    held = sum(grant.balance for grant in filled)
-    if held + order.credits > MAX_CREDITS_PER_ACCOUNT:
-        raise LimitExceeded("The credits of the account", limit=MAX_CREDITS_PER_ACCOUNT, would_be=held + order.credits)
+    check_expiry(order, account.now)
+    booked = await book_expired(tx, account, request_id=order.request_id)
     payment = pay_debt_first(order.credits, account.debt)
-    grant_id = uuid7()
-    await grant_rows.insert_grant(
+    balance = booked.balance + payment.left
+    if balance > MAX_CREDITS_PER_ACCOUNT:
+        raise LimitExceeded("The credits of the account", limit=MAX_CREDITS_PER_ACCOUNT, would_be=balance)
+    new = _new_grant(account, order, balance=payment.left, payment_id=payment_id)
+    await grant_rows.insert_grant(tx, new)
+    stage = GrantStage.LOCAL if order.type in MIRRORED_TYPES else GrantStage.NOT_MIRRORED
+    stage_since = await mirror_rows.insert_mirror(
         tx,
-        grant_rows.NewGrant(
-            grant_id=grant_id,
-            account_id=account.account_id,
-            operation_id=order.operation_id,
-            type=order.type,
-            principal=order.credits,
-            balance=payment.left,
-            expires_at=expiry_of(order.type, order.expires_at, account.next_reset),
-            description=order.description,
-            price=account.price,
-            payment_id=payment_id,
-            created_at=account.now,
-        ),
-    )
-    await mirror_rows.insert_mirror(
-        tx,
-        grant_id=grant_id,
-        operation_id=order.operation_id,
-        account_id=account.account_id,
-        stage=GrantStage.LOCAL if order.type in MIRRORED_TYPES else GrantStage.NOT_MIRRORED,
+        grant_id=new.grant_id,
+        operation_id=new.operation_id,
+        account_id=new.account_id,
+        stage=stage,
         driver=driver,
     )
-    entries = await book_expired(tx, account, filled, request_id=order.request_id)
-    entries += _entries(account, order, grant_id, debt_paid=payment.paid, payment_id=payment_id)
-    seq = await change_account(tx, account, debt=account.debt - payment.paid)
+    seq = await change_account(
+        tx,
+        account,
+        debt=account.debt - payment.paid,
+        balance=balance,
+        next_expiry=earlier(booked.next_expiry, new.expires_at),
+    )
     origin = Origin(account_id=account.account_id, seq=seq, actor=order.actor, request_id=order.request_id)
-    await write_entries(tx, origin, entries, balance_before=held - account.debt)
-    return AccountChange(account_id=account.account_id, seq=seq)
+    entries = booked.entries + _entries(account, order, new.grant_id, debt_paid=payment.paid, payment_id=payment_id)
+    await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
+    return WrittenGrant(
+        _as_grant(new, order, stage=stage, stage_since=stage_since),
+        AccountChange(account_id=account.account_id, seq=seq),
+    )
+
+
+def _new_grant(
+    account: LockedAccount, order: GrantOrder, *, balance: int, payment_id: str | None
+) -> grant_rows.NewGrant:
+    # An account whose reset is due, and not done yet, gets no credit that has expired at its birth.
+    reset = coming_reset(account.next_reset, account.reset_anchor_day, account.now)
+    return grant_rows.NewGrant(
+        grant_id=uuid7(),
+        account_id=account.account_id,
+        operation_id=order.operation_id,
+        type=order.type,
+        principal=order.credits,
+        balance=balance,
+        expires_at=expiry_of(order.type, order.expires_at, reset),
+        description=order.description,
+        price=account.price,
+        payment_id=payment_id,
+        created_at=account.now,
+    )
+
+
+def _as_grant(new: grant_rows.NewGrant, order: GrantOrder, *, stage: GrantStage, stage_since: datetime) -> Grant:
+    return Grant(
+        grant_id=str(new.grant_id),
+        operation_id=new.operation_id,
+        account_id=str(new.account_id),
+        type=new.type,
+        priority=GRANT_PRIORITIES[new.type],
+        principal=new.principal,
+        balance=new.balance,
+        expires_at=None if new.expires_at is None else new.expires_at.astimezone(UTC),
+        created_at=new.created_at,
+        description=new.description,
+        stage=stage,
+        stage_since=stage_since,
+        stripe_grant_id=None,
+        reason=None,
+        created_by_request=order.request_id,
+    )
 
 
 def _entries(
@@ -147,13 +205,14 @@ def _entries(
     return entries
 
 
-def request_of(order: GrantOrder) -> dict[str, Any]:
+def request_of(order: GrantOrder, payment_id: str | None = None) -> dict[str, Any]:
     """The order's payload, by which a repeat is told from a conflict; who asked for it does not count."""
     return {
         "type": str(order.type),
         "credits": order.credits,
         "description": order.description,
         "expiresAt": None if order.expires_at is None else order.expires_at.astimezone(UTC).isoformat(),
+        "paymentId": payment_id,
     }
 
 
@@ -163,10 +222,12 @@ async def find_grant(engine: AsyncEngine, operation_id: str) -> Grant:
 
 
 async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant | None:
-    """The grant that a repeated order made, or None for a new order. Raises IdempotencyConflict, UnknownAccount.
+    """The grant that a repeated order made, or None for a new order.
 
-    It is asked before Temporal is, so that neither a conflict nor a late repeat ever reaches a workflow.
+    It is asked before Temporal is, so that no nonsense, no conflict and no late repeat ever reaches a workflow.
+    Raises InvalidOrder, IdempotencyConflict, UnknownAccount.
     """
+    check_order(order)
     account_id = parse_account_id(order.account_id)
 
     async def work(tx: AsyncConnection) -> Grant | None:

@@ -1,18 +1,21 @@
 """Revocation: an operator takes back what is unspent of a grant. Once; a repeat changes nothing."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import AccountChange, announce
 from ledger.expiry import book_expired
+from ledger.rules.burn_order import is_live
 from ledger.rules.errors import UnknownGrant
+from ledger.rules.limits import MAX_REASON_LENGTH
+from ledger.rules.orders import check_text
 from ledger.store import grants as grant_rows
 from ledger.store.accounts import change_account, lock_account, parse_account_id
 from ledger.store.journal import Entry, Origin, write_entries
-from ledger.store.operations import Operation, claim, find_operation
+from ledger.store.operations import Operation, claim
 from ledger.transaction import with_serializable_transaction, with_transaction
 
 
@@ -32,60 +35,69 @@ async def revoke_grant(
 ) -> Revocation:
     """Takes back what is unspent of the grant with this operation id.
 
-    A repeat answers what the first call did, its reason included. Raises UnknownGrant or LedgerUnavailable.
+    A repeat answers what the first call did, its reason included. Raises InvalidOrder (the reason),
+    UnknownGrant or LedgerUnavailable.
     """
+    check_text("reason", reason, longest=MAX_REASON_LENGTH)
     found = await with_transaction(engine, lambda tx: grant_rows.find_grant(tx, operation_id), what="find grant")
     if found is None:
         raise UnknownGrant(operation_id)
-    account_id = parse_account_id(found.account_id)
+    account_id, grant_id = parse_account_id(found.account_id), UUID(found.grant_id)
     revocation_id = f"revoke/{operation_id}"
 
     async def work(tx: AsyncConnection) -> tuple[Revocation, AccountChange | None]:
         account = await lock_account(tx, account_id)
-        recorded = await find_operation(tx, account_id, revocation_id)
-        if recorded is not None and recorded.answer is not None:
-            return Revocation(operation_id=operation_id, replayed=True, **recorded.answer), None
-        filled = await grant_rows.filled_grants(tx, account_id)
-        entries = await book_expired(tx, account, filled, request_id=request_id)
-        booked = {entry.grant_id for entry in entries}
-        unspent = [each for each in filled if str(each.grant_id) == found.grant_id and each.grant_id not in booked]
-        answer: dict[str, Any] = {
-            "grant_id": found.grant_id,
-            "revoked": sum(grant.balance for grant in unspent),
-            "reason": reason,
-        }
-        await claim(
-            tx,
-            Operation(
-                account_id=account_id,
-                operation_id=revocation_id,
-                kind="revoke",
-                request={"reason": reason},
-                answer=answer,
-                actor=actor,
-                request_id=request_id,
-            ),
+        filled = await grant_rows.find_filled_grant(tx, grant_id)
+        unspent = filled if filled is not None and is_live(filled.expires_at, account.now) else None
+        revoked = 0 if unspent is None else unspent.balance
+        operation = Operation(
+            account_id=account_id,
+            operation_id=revocation_id,
+            kind="revoke",
+            request={"reason": reason},
+            answer={"grant_id": found.grant_id, "revoked": revoked, "reason": reason},
+            actor=actor,
+            request_id=request_id,
         )
-        for grant in unspent:
-            entries.append(
-                Entry(
-                    kind="revoked",
-                    operation_id=revocation_id,
-                    credits=-grant.balance,
-                    grant_id=grant.grant_id,
-                    price=grant.price,
-                    effective_at=account.now,
-                )
-            )
-        await grant_rows.mark_revoked(tx, UUID(found.grant_id), account.now)
-        seq = await change_account(tx, account, debt=account.debt)
+        recorded = await claim(tx, operation)
+        if recorded is not None:
+            return _revocation(operation_id, recorded, replayed=True), None
+        booked = await book_expired(tx, account, request_id=request_id)
+        await grant_rows.mark_revoked(tx, grant_id, account.now)
+        seq = await change_account(
+            tx, account, debt=account.debt, balance=booked.balance - revoked, next_expiry=booked.next_expiry
+        )
+        entries = booked.entries
+        if unspent is not None:
+            entries = [*entries, _entry(revocation_id, unspent, account.now)]
         origin = Origin(account_id=account_id, seq=seq, actor=actor, request_id=request_id)
-        before = sum(grant.balance for grant in filled) - account.debt
-        await write_entries(tx, origin, entries, balance_before=before)
-        revocation = Revocation(operation_id=operation_id, replayed=False, **answer)
-        return revocation, AccountChange(account_id=account_id, seq=seq)
+        await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
+        change = AccountChange(account_id=account_id, seq=seq)
+        return _revocation(operation_id, operation, replayed=False), change
 
-    revocation, change = await with_serializable_transaction(engine, work, what="revoke")
+    revocation, change = await with_serializable_transaction(engine, work, what="revoke", account_id=account_id)
     if change is not None:
         await announce(engine, change)
     return revocation
+
+
+def _revocation(operation_id: str, operation: Operation, *, replayed: bool) -> Revocation:
+    answer = operation.answer or {}
+    return Revocation(
+        operation_id=operation_id,
+        grant_id=answer["grant_id"],
+        revoked=answer["revoked"],
+        reason=answer["reason"],
+        replayed=replayed,
+    )
+
+
+def _entry(revocation_id: str, grant: grant_rows.FilledGrant, now: datetime) -> Entry:
+    return Entry(
+        kind="revoked",
+        operation_id=revocation_id,
+        credits=-grant.balance,
+        grant_id=grant.grant_id,
+        price=grant.price,
+        effective_at=now,
+    )

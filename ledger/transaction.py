@@ -9,29 +9,32 @@ the outcome is unknown then, and every ``work`` has one effect per operation id,
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
+from asyncpg.exceptions import InvalidCachedStatementError
 from prometheus_client import Counter, Histogram
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ledger.rules.errors import LedgerUnavailable
+from ledger.turns import turn_of
 
 T = TypeVar("T")
 
 MAX_ATTEMPTS = 12
+# Nobody who called us waits longer than this; the repeat of the request finds what became of it.
+PATIENCE_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 0.005
 LONGEST_PAUSE_SECONDS = 0.5
 # A database that restarts is back within seconds; a caller should not hear of it.
 LOST_CONNECTION_PAUSE_SECONDS = 0.4
 
-_SERIALIZATION_FAILURES = frozenset({"40001", "40P01"})
-# Class 08, server shutting down or starting, and what the driver says when the socket is gone.
-_LOST_CONNECTION = frozenset({"57P01", "57P02", "57P03", "53300"})
-
 RETRIES = Counter("grantflow_transaction_retries", "Transactions that were repeated, by reason", ["what", "reason"])
+GIVEN_UP = Counter("grantflow_transaction_given_up", "Transactions that were given up, by reason", ["what", "reason"])
 ATTEMPTS = Histogram(
     "grantflow_transaction_attempts", "Attempts that a transaction took", ["what"], buckets=(1, 2, 3, 5, 8, 12)
 )
@@ -47,6 +50,35 @@ _SESSION_SETTINGS = {
 }
 
 
+class WeakerIsolation(RuntimeError):
+    """A session runs a weaker isolation than it was asked for. The ledger must not start on it."""
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a transaction failed through no fault of its own, and whether it is of use to repeat it at once."""
+
+    reason: str
+    repeat: bool = True
+
+
+_LOST = _Trouble("connection lost")
+_TROUBLES = {
+    "40001": _Trouble("serialization failure"),
+    "40P01": _Trouble("deadlock"),
+    # The server shuts down, crashed, starts up, or has no session left for us.
+    "57P01": _LOST,
+    "57P02": _LOST,
+    "57P03": _LOST,
+    "53300": _LOST,
+    # Nothing was written, and whoever waited once should not wait twelve times.
+    "55P03": _Trouble("lock timeout", repeat=False),
+    "57014": _Trouble("statement timeout", repeat=False),
+    "25006": _Trouble("database is read-only", repeat=False),
+}
+_TROUBLE_CLASSES = {"08": _LOST, "53": _Trouble("database is out of resources", repeat=False)}
+
+
 def open_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
     """An engine on the ledger's database, with the timeouts and planner settings that the ledger relies on."""
     return create_async_engine(
@@ -59,28 +91,41 @@ def open_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
 
 
 async def refuse_weaker_isolation(engine: AsyncEngine) -> None:
-    """Raises RuntimeError unless a transaction that asks for SERIALIZABLE really gets it.
+    """Raises WeakerIsolation unless a transaction that asks for SERIALIZABLE really gets it.
 
-    Drivers and poolers have been seen to drop the request silently (SQLAlchemy before 2.0.38 with asyncpg).
+    It looks from inside a transaction such as money runs through. Drivers and poolers have been seen to drop the
+    request silently (SQLAlchemy before 2.0.38 with asyncpg). Raises LedgerUnavailable when there is no answer.
     """
-    async with engine.execution_options(isolation_level="SERIALIZABLE").connect() as connection:
-        isolation = (await connection.execute(text("SHOW transaction_isolation"))).scalar_one()
+
+    async def work(tx: AsyncConnection) -> str:
+        return str((await tx.execute(text("SHOW transaction_isolation"))).scalar_one())
+
+    isolation = await with_serializable_transaction(engine, work, what="check isolation")
     if isolation != "serializable":
-        raise RuntimeError(
+        raise WeakerIsolation(
             f"The database session runs {isolation!r} where SERIALIZABLE was asked for. The ledger does not start: "
             "check the driver's version and any connection pooler between here and PostgreSQL."
         )
 
 
 async def with_serializable_transaction(
-    engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str
+    engine: AsyncEngine,
+    work: Callable[[AsyncConnection], Awaitable[T]],
+    *,
+    what: str,
+    account_id: UUID | None = None,
 ) -> T:
     """Runs ``work`` in a SERIALIZABLE transaction and commits it, repeating the whole where PostgreSQL asks for it.
 
-    ``work`` may run several times; nothing it did before stays. ``what`` names it in metrics and errors.
-    Raises LedgerUnavailable after MAX_ATTEMPTS; whatever ``work`` raises otherwise passes through.
+    ``work`` may run several times; nothing it did before stays. ``what`` names it in metrics and errors. Those of
+    this process that name the same ``account_id`` take turns. Raises LedgerUnavailable after MAX_ATTEMPTS or
+    PATIENCE_SECONDS; whatever ``work`` raises otherwise passes through.
     """
-    return await _repeat(engine.execution_options(isolation_level="SERIALIZABLE"), work, what=what)
+    serializable = engine.execution_options(isolation_level="SERIALIZABLE")
+    if account_id is None:
+        return await _repeat(serializable, work, what=what)
+    async with turn_of(account_id, what=what, patience_seconds=PATIENCE_SECONDS):
+        return await _repeat(serializable, work, what=what)
 
 
 async def with_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str) -> T:
@@ -89,40 +134,44 @@ async def with_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection]
 
 
 async def _repeat(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str) -> T:
-    reason = "never tried"
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + PATIENCE_SECONDS
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             async with engine.begin() as connection:
                 result = await work(connection)
         except (DBAPIError, OSError, PoolTimeout) as error:
-            retryable = _reason_to_repeat(error)
-            if retryable is None:
+            trouble = _trouble(error)
+            if trouble is None:
                 raise
-            reason = retryable
-            RETRIES.labels(what, reason).inc()
-            await asyncio.sleep(_pause_seconds(attempt, reason))
+            pause = _pause_seconds(attempt, trouble)
+            if not trouble.repeat or attempt == MAX_ATTEMPTS or clock() + pause > deadline:
+                GIVEN_UP.labels(what, trouble.reason).inc()
+                raise LedgerUnavailable(what, attempts=attempt, reason=trouble.reason) from error
+            RETRIES.labels(what, trouble.reason).inc()
+            await asyncio.sleep(pause)
         else:
             ATTEMPTS.labels(what).observe(attempt)
             return result
-    raise LedgerUnavailable(what, attempts=MAX_ATTEMPTS, reason=reason)
 
 
-def _reason_to_repeat(error: Exception) -> str | None:
+def _trouble(error: Exception) -> _Trouble | None:
     if isinstance(error, PoolTimeout):
-        return "pool exhausted"
-    if isinstance(error, OSError | InterfaceError):
-        return "connection lost"
-    sqlstate: Any = getattr(getattr(error, "orig", None), "sqlstate", None)
-    if sqlstate in _SERIALIZATION_FAILURES:
-        return "serialization failure"
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    if lost or sqlstate in _LOST_CONNECTION or (isinstance(sqlstate, str) and sqlstate.startswith("08")):
-        return "connection lost"
-    return None
+        return _Trouble("pool exhausted", repeat=False)
+    if not isinstance(error, DBAPIError) or error.connection_invalidated:
+        return _LOST
+    if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError):
+        return _Trouble("schema changed")
+    sqlstate: Any = getattr(error.orig, "sqlstate", None)
+    if not isinstance(sqlstate, str):
+        return None
+    return _TROUBLES.get(sqlstate) or _TROUBLE_CLASSES.get(sqlstate[:2])
 
 
-def _pause_seconds(attempt: int, reason: str) -> float:
-    if reason == "connection lost":
+def _pause_seconds(attempt: int, trouble: _Trouble) -> float:
+    if trouble is _LOST:
         return LOST_CONNECTION_PAUSE_SECONDS
     # Full jitter: those that collided once must not collide again in step.
     return random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - not a secret

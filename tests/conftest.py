@@ -1,4 +1,4 @@
-"""What all tests share: one real PostgreSQL for the run, and a fresh database from a migrated template for each test."""
+"""What all tests share: one real PostgreSQL for the run, and a fresh database from a template for each test."""
 
 import asyncio
 import itertools
@@ -17,6 +17,8 @@ from ledger.transaction import open_engine
 from local.postgres import APPLICATION, OWNER, SUPERUSER, EmbeddedPostgres
 from local.test_clock import install_test_clock
 from settings import asyncpg_url
+
+pytest_plugins = ("tests.temporal_servers",)
 
 ROOT = Path(__file__).resolve().parent.parent
 

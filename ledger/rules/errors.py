@@ -46,6 +46,16 @@ class IdempotencyConflict(LedgerError):
         self.operation_id = operation_id
 
 
+class PaymentAlreadyGranted(LedgerError):
+    """The payment has given a grant before: one payment gives at most one."""
+
+    code = "idempotency-conflict"
+
+    def __init__(self, payment_id: str) -> None:
+        super().__init__(f"The payment {payment_id!r} has given its credits under another operation id.")
+        self.payment_id = payment_id
+
+
 class InvalidOrder(LedgerError):
     """A field of the request is outside what the rules allow."""
 

@@ -12,3 +12,11 @@ def next_reset_after(current: datetime, anchor_day: int) -> datetime:
     year, month = (current.year + 1, 1) if current.month == 12 else (current.year, current.month + 1)
     day = min(anchor_day, monthrange(year, month)[1])
     return current.replace(year=year, month=month, day=day)
+
+
+def coming_reset(next_reset: datetime, anchor_day: int, now: datetime) -> datetime:
+    """The account's first reset after ``now``: ``next_reset``, unless that is due and has not been done yet."""
+    coming = next_reset
+    while coming <= now:
+        coming = next_reset_after(coming, anchor_day)
+    return coming

@@ -3,15 +3,18 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.store.tables import account_tokens, tickets
 
 
 async def insert_token(tx: AsyncConnection, *, token_hash: bytes, account_id: UUID) -> None:
-    """Stores a new token of the account."""
-    await tx.execute(insert(account_tokens).values(token_hash=token_hash, account_id=account_id))
+    """Stores a new token of the account. A repeat, after a commit whose answer was lost, changes nothing."""
+    await tx.execute(
+        insert(account_tokens).values(token_hash=token_hash, account_id=account_id).on_conflict_do_nothing()
+    )
 
 
 async def find_token(tx: AsyncConnection, token_hash: bytes) -> UUID | None:
@@ -28,7 +31,9 @@ async def insert_ticket(tx: AsyncConnection, *, ticket_hash: bytes, account_id: 
     """Stores a ticket, and clears away those that nobody came for."""
     await tx.execute(delete(tickets).where(tickets.c.expires_at < func.now()))
     await tx.execute(
-        insert(tickets).values(ticket_hash=ticket_hash, account_id=account_id, expires_at=func.now() + life)
+        insert(tickets)
+        .values(ticket_hash=ticket_hash, account_id=account_id, expires_at=func.now() + life)
+        .on_conflict_do_nothing()
     )
 
 

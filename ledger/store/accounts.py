@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, update
@@ -13,19 +13,6 @@ from ledger.rules.money import Price
 from ledger.store.tables import account_profiles, accounts
 
 LEDGER_NOW = func.ledger_now()
-
-
-@dataclass(frozen=True)
-class LockedAccount:
-    """An account whose row this transaction holds. ``now`` is the transaction's one instant, by the product's clock."""
-
-    account_id: UUID
-    kind: str
-    debt: int
-    seq: int
-    next_reset: datetime
-    price: Price
-    now: datetime
 
 
 @dataclass(frozen=True)
@@ -44,6 +31,42 @@ class NewAccount:
     created_at: datetime
     next_reset: datetime
     reset_anchor_day: int
+
+
+@dataclass(frozen=True)
+class LockedAccount:
+    """An account whose row this transaction holds. ``now`` is the transaction's one instant, by the product's clock.
+
+    ``balance`` is the sum of its grants' balances, expiry that is not booked yet included; none of it expires
+    before ``next_expiry``.
+    """
+
+    account_id: UUID
+    kind: str
+    debt: int
+    balance: int
+    next_expiry: datetime | None
+    seq: int
+    next_reset: datetime
+    reset_anchor_day: int
+    price: Price
+    now: datetime
+
+    @classmethod
+    def just_opened(cls, new: NewAccount) -> Self:
+        """The account that this very transaction has written: nobody else sees it, so there is nothing to lock."""
+        return cls(
+            account_id=new.account_id,
+            kind=new.kind,
+            debt=0,
+            balance=0,
+            next_expiry=None,
+            seq=0,
+            next_reset=new.next_reset,
+            reset_anchor_day=new.reset_anchor_day,
+            price=new.price,
+            now=new.created_at,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,8 +107,11 @@ async def lock_account(tx: AsyncConnection, account_id: UUID) -> LockedAccount:
 
     Raises UnknownAccount.
     """
+    # FOR NO KEY UPDATE: rows that only refer to the account, such as a new token, do not wait for us.
     found = await tx.execute(
-        select(accounts, LEDGER_NOW.label("now")).where(accounts.c.account_id == account_id).with_for_update()
+        select(accounts, LEDGER_NOW.label("now"))
+        .where(accounts.c.account_id == account_id)
+        .with_for_update(key_share=True)
     )
     row = found.one_or_none()
     if row is None:
@@ -94,17 +120,26 @@ async def lock_account(tx: AsyncConnection, account_id: UUID) -> LockedAccount:
         account_id=row.account_id,
         kind=row.kind,
         debt=row.debt,
+        balance=row.balance,
+        next_expiry=row.next_expiry,
         seq=row.seq,
         next_reset=row.next_reset,
+        reset_anchor_day=row.reset_anchor_day,
         price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
         now=row.now,
     )
 
 
-async def change_account(tx: AsyncConnection, account: LockedAccount, *, debt: int) -> int:
-    """Writes the account's debt and its next change number, and answers with that number."""
+async def change_account(
+    tx: AsyncConnection, account: LockedAccount, *, debt: int, balance: int, next_expiry: datetime | None
+) -> int:
+    """Writes what the account owes and has, and its next change number; answers with that number."""
     seq = account.seq + 1
-    await tx.execute(update(accounts).where(accounts.c.account_id == account.account_id).values(debt=debt, seq=seq))
+    await tx.execute(
+        update(accounts)
+        .where(accounts.c.account_id == account.account_id)
+        .values(debt=debt, balance=balance, next_expiry=next_expiry, seq=seq)
+    )
     return seq
 
 

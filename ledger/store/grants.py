@@ -70,33 +70,42 @@ async def insert_grant(tx: AsyncConnection, new: NewGrant) -> None:
 
 async def filled_grants(tx: AsyncConnection, account_id: UUID) -> list[FilledGrant]:
     """The account's grants with something left, also those whose expiry is not booked yet."""
-    found = await tx.execute(
-        select(
-            grants.c.grant_id,
-            grants.c.operation_id,
-            grants.c.type,
-            grants.c.priority,
-            grants.c.balance,
-            grants.c.expires_at,
-            grants.c.created_at,
-            grants.c.price_cents,
-            grants.c.price_credits,
-            grants.c.currency,
-        ).where(grants.c.account_id == account_id, grants.c.live)
+    found = await tx.execute(select(*_FILLED).where(grants.c.account_id == account_id, grants.c.live))
+    return [_filled(row) for row in found]
+
+
+async def find_filled_grant(tx: AsyncConnection, grant_id: UUID) -> FilledGrant | None:
+    """The grant, if something is left of it."""
+    found = await tx.execute(select(*_FILLED).where(grants.c.grant_id == grant_id, grants.c.live))
+    row = found.one_or_none()
+    return None if row is None else _filled(row)
+
+
+_FILLED = (
+    grants.c.grant_id,
+    grants.c.operation_id,
+    grants.c.type,
+    grants.c.priority,
+    grants.c.balance,
+    grants.c.expires_at,
+    grants.c.created_at,
+    grants.c.price_cents,
+    grants.c.price_credits,
+    grants.c.currency,
+)
+
+
+def _filled(row: Any) -> FilledGrant:
+    return FilledGrant(
+        grant_id=row.grant_id,
+        operation_id=row.operation_id,
+        type=GrantType(row.type),
+        priority=row.priority,
+        balance=row.balance,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
     )
-    return [
-        FilledGrant(
-            grant_id=row.grant_id,
-            operation_id=row.operation_id,
-            type=GrantType(row.type),
-            priority=row.priority,
-            balance=row.balance,
-            expires_at=row.expires_at,
-            created_at=row.created_at,
-            price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
-        )
-        for row in found
-    ]
 
 
 async def empty_grants(tx: AsyncConnection, grant_ids: Sequence[UUID]) -> None:

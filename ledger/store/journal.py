@@ -16,7 +16,8 @@ from ledger.store.tables import journal
 class Entry:
     """One change of a balance. ``credits`` is signed; ``grant_id`` is None on entries of the debt alone.
 
-    ``price`` is the grant's price, None on debt entries. ``effective_at`` is when it counts, in UTC.
+    ``price`` is the grant's price, None on debt entries. ``effective_at`` is when it counts, in UTC. ``actor`` is
+    None where it is the transaction's.
     """
 
     kind: str
@@ -26,6 +27,7 @@ class Entry:
     price: Price | None
     effective_at: datetime
     payment_id: str | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ async def write_entries(tx: AsyncConnection, origin: Origin, entries: Sequence[E
                 "grant_id": entry.grant_id,
                 "credits": entry.credits,
                 "balance_after": balance,
-                "actor": origin.actor,
+                "actor": entry.actor or origin.actor,
                 "request_id": origin.request_id,
                 "payment_id": entry.payment_id,
                 "price_cents": entry.price.cents if entry.price else None,

@@ -1,7 +1,7 @@
 """Mirrors: how far a grant has come at Stripe. No money runs over these rows, so READ COMMITTED is enough."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,10 +42,14 @@ async def insert_mirror(
     account_id: UUID,
     stage: GrantStage,
     driver: MirrorDriver,
-) -> None:
-    """Writes the mirror beside its new grant, with the first idempotency key of its creation at Stripe."""
-    await tx.execute(
-        insert(grant_mirrors).values(
+) -> datetime:
+    """Writes the mirror beside its new grant, with the first idempotency key of its creation at Stripe.
+
+    Answers since when it is at its stage.
+    """
+    written = await tx.execute(
+        insert(grant_mirrors)
+        .values(
             grant_id=grant_id,
             operation_id=operation_id,
             account_id=account_id,
@@ -53,7 +57,10 @@ async def insert_mirror(
             driver=driver,
             idempotency_key=idempotency_key(operation_id, 1),
         )
+        .returning(grant_mirrors.c.stage_since)
     )
+    since: datetime = written.scalar_one()
+    return since
 
 
 def idempotency_key(operation_id: str, number: int) -> str:

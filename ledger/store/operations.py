@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.errors import IdempotencyConflict
@@ -43,10 +44,15 @@ async def find_grant_operation(tx: AsyncConnection, operation_id: str) -> Operat
     return None if row is None else _operation(row)
 
 
-async def claim(tx: AsyncConnection, operation: Operation) -> None:
-    """Takes the operation id, before any effect. The caller has looked that it is free."""
-    await tx.execute(
-        insert(operations).values(
+async def claim(tx: AsyncConnection, operation: Operation) -> Operation | None:
+    """Takes the operation id, before any effect; answers None, or what the account has used the id for before.
+
+    It writes first and reads only where it could not: a look at a free id predicate-locks its neighbours in the
+    index, and strangers would conflict. Raises IdempotencyConflict for the id of another account's grant.
+    """
+    taken = await tx.execute(
+        insert(operations)
+        .values(
             account_id=operation.account_id,
             operation_id=operation.operation_id,
             kind=operation.kind,
@@ -55,7 +61,15 @@ async def claim(tx: AsyncConnection, operation: Operation) -> None:
             actor=operation.actor,
             request_id=operation.request_id,
         )
+        .on_conflict_do_nothing()
+        .returning(operations.c.operation_id)
     )
+    if taken.first() is not None:
+        return None
+    recorded = await find_operation(tx, operation.account_id, operation.operation_id)
+    if recorded is None:
+        raise IdempotencyConflict(operation.operation_id)
+    return recorded
 
 
 def refuse_other_payload(recorded: Operation, *, account_id: UUID, kind: str, request: dict[str, Any]) -> None:

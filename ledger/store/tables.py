@@ -32,6 +32,7 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from ledger.rules.grant_types import EXPIRING_TYPES, GRANT_PRIORITIES
 from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT, MAX_CREDITS_PER_OPERATION
+from ledger.rules.orders import ACCOUNT_KINDS
 from messages.grants import GrantStage, GrantType, MirrorDriver
 
 metadata = MetaData(
@@ -55,7 +56,6 @@ ENTRY_KINDS = (
 OPERATION_KINDS = ("grant", "revoke", "expire")
 DEBT_KINDS = ("debt-paid", "debt-incurred")
 INBOX_STATES = ("received", "processed", "ignored", "quarantined")
-ACCOUNT_KINDS = ("user", "organization")
 
 
 def _one_of(column: str, values: Iterable[str]) -> str:
@@ -68,6 +68,24 @@ def _recorded_at() -> Column[datetime]:
     return Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
+def _refers_to(table: str, *columns: str) -> ForeignKeyConstraint:
+    """A reference that is checked at the commit: the check predicate-locks the other table's index, and held for a
+    whole transaction it would make strangers conflict who write there."""
+    return ForeignKeyConstraint(
+        list(columns),
+        [f"{table}.{column}" for column in columns],
+        deferrable=True,
+        initially="DEFERRED",
+    )
+
+
+_SIGN_OF_KIND = (
+    "(kind = 'granted' AND credits > 0)"
+    " OR (kind IN ('consumed', 'expired', 'revoked') AND credits < 0)"
+    " OR (kind = 'debt-incurred' AND credits < 0 AND grant_id IS NULL)"
+    " OR (kind = 'debt-paid' AND (credits < 0) = (grant_id IS NOT NULL))"
+)
+
 _PRIORITY_OF_TYPE = " OR ".join(
     f"(type = '{grant_type}' AND priority = {priority})" for grant_type, priority in GRANT_PRIORITIES.items()
 )
@@ -78,6 +96,10 @@ accounts = Table(
     Column("account_id", UUID(as_uuid=True), primary_key=True),
     Column("kind", Text, nullable=False),
     Column("debt", BigInteger, nullable=False, server_default=text("0")),
+    # The sum of the grants' balances, expiry that is not booked yet included, and a bound on when the next expires:
+    # who grants need not look at the other grants.
+    Column("balance", BigInteger, nullable=False, server_default=text("0")),
+    Column("next_expiry", DateTime(timezone=True)),
     Column("debt_cap", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False, server_default=text("0")),
     Column("cycle_start", DateTime(timezone=True), nullable=False),
@@ -90,6 +112,9 @@ accounts = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(_one_of("kind", ACCOUNT_KINDS), name="kind"),
     CheckConstraint(f"debt BETWEEN 0 AND {MAX_CREDITS_PER_ACCOUNT}", name="debt"),
+    CheckConstraint(f"balance BETWEEN 0 AND {MAX_CREDITS_PER_ACCOUNT}", name="balance"),
+    # Whoever owes has nothing to spend (I3).
+    CheckConstraint("debt = 0 OR balance = 0", name="debt_or_credit"),
     CheckConstraint("debt_cap >= 0", name="debt_cap"),
     CheckConstraint("seq >= 0", name="seq"),
     CheckConstraint("next_reset > cycle_start", name="cycle"),
@@ -104,7 +129,7 @@ accounts = Table(
 account_profiles = Table(
     "account_profiles",
     metadata,
-    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), primary_key=True),
+    Column("account_id", UUID(as_uuid=True), primary_key=True),
     Column("name", Text, nullable=False),
     Column("email", Text),
     Column("external_id", Text),
@@ -113,6 +138,7 @@ account_profiles = Table(
     Column("stripe_customer_key", Text, nullable=False),
     Column("default_payment_method", JSONB),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    _refers_to("accounts", "account_id"),
     CheckConstraint("length(name) BETWEEN 1 AND 200", name="name"),
     CheckConstraint("email IS NULL OR length(email) BETWEEN 3 AND 320", name="email"),
     CheckConstraint("external_id IS NULL OR length(external_id) BETWEEN 1 AND 200", name="external_id"),
@@ -151,7 +177,7 @@ tickets = Table(
 operations = Table(
     "operations",
     metadata,
-    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), primary_key=True),
+    Column("account_id", UUID(as_uuid=True), primary_key=True),
     Column("operation_id", Text, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("request", JSONB, nullable=False),
@@ -159,6 +185,7 @@ operations = Table(
     Column("actor", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     _recorded_at(),
+    _refers_to("accounts", "account_id"),
     CheckConstraint(_one_of("kind", OPERATION_KINDS), name="kind"),
     CheckConstraint("length(operation_id) BETWEEN 1 AND 200", name="operation_id"),
 )
@@ -174,7 +201,7 @@ grants = Table(
     "grants",
     metadata,
     Column("grant_id", UUID(as_uuid=True), primary_key=True),
-    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("account_id", UUID(as_uuid=True), nullable=False),
     Column("operation_id", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("priority", SmallInteger, nullable=False),
@@ -190,7 +217,12 @@ grants = Table(
     Column("revoked_at", DateTime(timezone=True)),
     # The index of live grants looks at this column, not at the balance: spending from a grant stays on its page (HOT).
     Column("live", Boolean, Computed("balance > 0", persisted=True), nullable=False),
+    _refers_to("accounts", "account_id"),
+    # No grant without the claim on its operation id (I4).
+    _refers_to("operations", "account_id", "operation_id"),
     UniqueConstraint("operation_id"),
+    # For references that name the account too: nothing of one account ever points to a grant of another (I7).
+    UniqueConstraint("account_id", "grant_id"),
     CheckConstraint(_one_of("type", list(GrantType)), name="type"),
     CheckConstraint(_PRIORITY_OF_TYPE, name="priority_of_type"),
     CheckConstraint(f"principal BETWEEN 1 AND {MAX_CREDITS_PER_OPERATION}", name="principal"),
@@ -219,11 +251,11 @@ journal = Table(
     "journal",
     metadata,
     Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("account_id", UUID(as_uuid=True), nullable=False),
     Column("seq", BigInteger, nullable=False),
     Column("kind", Text, nullable=False),
     Column("operation_id", Text, nullable=False),
-    Column("grant_id", UUID(as_uuid=True), ForeignKey("grants.grant_id")),
+    Column("grant_id", UUID(as_uuid=True)),
     Column("credits", BigInteger, nullable=False),
     Column("balance_after", BigInteger, nullable=False),
     Column("actor", Text, nullable=False),
@@ -234,9 +266,11 @@ journal = Table(
     Column("currency", Text),
     Column("effective_at", DateTime(timezone=True), nullable=False),
     _recorded_at(),
-    ForeignKeyConstraint(["account_id", "operation_id"], ["operations.account_id", "operations.operation_id"]),
+    _refers_to("accounts", "account_id"),
+    _refers_to("operations", "account_id", "operation_id"),
+    _refers_to("grants", "account_id", "grant_id"),
     CheckConstraint(_one_of("kind", ENTRY_KINDS), name="kind"),
-    CheckConstraint("credits <> 0", name="credits"),
+    CheckConstraint(_SIGN_OF_KIND, name="sign_of_kind"),
     CheckConstraint(f"grant_id IS NOT NULL OR {_one_of('kind', DEBT_KINDS)}", name="grant_or_debt"),
     CheckConstraint("(grant_id IS NULL) = (price_cents IS NULL)", name="price_of_grant"),
     CheckConstraint(
@@ -259,9 +293,9 @@ Index(
 grant_mirrors = Table(
     "grant_mirrors",
     metadata,
-    Column("grant_id", UUID(as_uuid=True), ForeignKey("grants.grant_id"), primary_key=True),
+    Column("grant_id", UUID(as_uuid=True), primary_key=True),
     Column("operation_id", Text, nullable=False),
-    Column("account_id", UUID(as_uuid=True), ForeignKey("accounts.account_id"), nullable=False),
+    Column("account_id", UUID(as_uuid=True), nullable=False),
     Column("stage", Text, nullable=False),
     Column("stage_since", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("driver", Text, nullable=False),
@@ -272,6 +306,7 @@ grant_mirrors = Table(
     Column("key_stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("workflow_asked_at", DateTime(timezone=True)),
     Column("closed_at", DateTime(timezone=True)),
+    _refers_to("grants", "account_id", "grant_id"),
     UniqueConstraint("operation_id"),
     UniqueConstraint("stripe_grant_id"),
     UniqueConstraint("idempotency_key"),

@@ -47,13 +47,22 @@ END $$
 PRIVILEGES = (
     "GRANT SELECT, INSERT ON accounts, account_profiles, account_tokens, tickets, operations, grants, journal, "
     "grant_mirrors, webhook_inbox TO grantflow_app",
-    "GRANT UPDATE (debt, debt_cap, seq, cycle_start, next_reset, price_cents, price_credits, currency, free_credits) "
+    "GRANT UPDATE (debt, balance, next_expiry, debt_cap, seq, cycle_start, next_reset, price_cents, price_credits, currency, free_credits) "
     "ON accounts TO grantflow_app",
     "GRANT UPDATE (balance, revoked_at) ON grants TO grantflow_app",
     "GRANT UPDATE ON account_profiles, grant_mirrors, webhook_inbox TO grantflow_app",
     "GRANT UPDATE (revoked_at) ON account_tokens TO grantflow_app",
     "GRANT DELETE ON tickets TO grantflow_app",
 )
+
+
+# Not even a session that says it replicates may change the journal.
+ALWAYS = "ALTER TABLE journal ENABLE ALWAYS TRIGGER append_only"
+
+
+def deferred(columns: list[str], referred: list[str], name: str) -> sa.ForeignKeyConstraint:
+    """A reference that is checked at the commit (see ``_refers_to`` in ledger/store/tables.py)."""
+    return sa.ForeignKeyConstraint(columns, referred, name=op.f(name), deferrable=True, initially="DEFERRED")
 
 
 def upgrade() -> None:
@@ -65,6 +74,8 @@ def upgrade() -> None:
         sa.Column("account_id", sa.UUID(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("debt", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("balance", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("next_expiry", sa.DateTime(timezone=True), nullable=True),
         sa.Column("debt_cap", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("cycle_start", sa.DateTime(timezone=True), nullable=False),
@@ -78,6 +89,8 @@ def upgrade() -> None:
         sa.CheckConstraint("currency ~ '^[a-z]{3}$'", name=op.f("ck_accounts_currency")),
         sa.CheckConstraint("kind IN ('user', 'organization')", name=op.f("ck_accounts_kind")),
         sa.CheckConstraint("debt BETWEEN 0 AND 9007199254740991", name=op.f("ck_accounts_debt")),
+        sa.CheckConstraint("balance BETWEEN 0 AND 9007199254740991", name=op.f("ck_accounts_balance")),
+        sa.CheckConstraint("debt = 0 OR balance = 0", name=op.f("ck_accounts_debt_or_credit")),
         sa.CheckConstraint("debt_cap >= 0", name=op.f("ck_accounts_debt_cap")),
         sa.CheckConstraint("free_credits BETWEEN 0 AND 1000000000000", name=op.f("ck_accounts_free_credits")),
         sa.CheckConstraint("next_reset > cycle_start", name=op.f("ck_accounts_cycle")),
@@ -135,7 +148,7 @@ def upgrade() -> None:
             "external_id IS NULL OR length(external_id) BETWEEN 1 AND 200", name=op.f("ck_account_profiles_external_id")
         ),
         sa.CheckConstraint("length(name) BETWEEN 1 AND 200", name=op.f("ck_account_profiles_name")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_account_profiles_account_id")),
+        deferred(["account_id"], ["accounts.account_id"], "fk_account_profiles_account_id"),
         sa.PrimaryKeyConstraint("account_id", name=op.f("pk_account_profiles")),
         sa.UniqueConstraint("external_id", name=op.f("uq_account_profiles_external_id")),
         sa.UniqueConstraint("referral_code", name=op.f("uq_account_profiles_referral_code")),
@@ -160,6 +173,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_account_tokens")),
     )
     op.create_index(op.f("ix_account_tokens_account_id"), "account_tokens", ["account_id"], unique=False)
+    op.create_table(
+        "operations",
+        sa.Column("account_id", sa.UUID(), nullable=False),
+        sa.Column("operation_id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("kind IN ('grant', 'revoke', 'expire')", name=op.f("ck_operations_kind")),
+        sa.CheckConstraint("length(operation_id) BETWEEN 1 AND 200", name=op.f("ck_operations_operation_id")),
+        deferred(["account_id"], ["accounts.account_id"], "fk_operations_account_id"),
+        sa.PrimaryKeyConstraint("account_id", "operation_id", name=op.f("pk_operations")),
+    )
+    op.create_index(
+        "uq_operations_global_operation_id",
+        "operations",
+        ["operation_id"],
+        unique=True,
+        postgresql_where=sa.text("kind = 'grant'"),
+    )
     op.create_table(
         "grants",
         sa.Column("grant_id", sa.UUID(), nullable=False),
@@ -195,9 +230,15 @@ def upgrade() -> None:
         sa.CheckConstraint("price_cents > 0 AND price_credits > 0", name=op.f("ck_grants_price")),
         sa.CheckConstraint("principal BETWEEN 1 AND 1000000000000", name=op.f("ck_grants_principal")),
         sa.CheckConstraint("revoked_at IS NULL OR balance = 0", name=op.f("ck_grants_revoked_is_empty")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_grants_account_id")),
+        deferred(["account_id"], ["accounts.account_id"], "fk_grants_account_id"),
+        deferred(
+            ["account_id", "operation_id"],
+            ["operations.account_id", "operations.operation_id"],
+            "fk_grants_account_id_operation_id",
+        ),
         sa.PrimaryKeyConstraint("grant_id", name=op.f("pk_grants")),
         sa.UniqueConstraint("operation_id", name=op.f("uq_grants_operation_id")),
+        sa.UniqueConstraint("account_id", "grant_id", name=op.f("uq_grants_account_id_grant_id")),
         postgresql_with={"fillfactor": "70"},
     )
     op.create_index(
@@ -219,28 +260,6 @@ def upgrade() -> None:
         ["payment_id"],
         unique=True,
         postgresql_where=sa.text("payment_id IS NOT NULL"),
-    )
-    op.create_table(
-        "operations",
-        sa.Column("account_id", sa.UUID(), nullable=False),
-        sa.Column("operation_id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("request", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("actor", sa.Text(), nullable=False),
-        sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.CheckConstraint("kind IN ('grant', 'revoke', 'expire')", name=op.f("ck_operations_kind")),
-        sa.CheckConstraint("length(operation_id) BETWEEN 1 AND 200", name=op.f("ck_operations_operation_id")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_operations_account_id")),
-        sa.PrimaryKeyConstraint("account_id", "operation_id", name=op.f("pk_operations")),
-    )
-    op.create_index(
-        "uq_operations_global_operation_id",
-        "operations",
-        ["operation_id"],
-        unique=True,
-        postgresql_where=sa.text("kind = 'grant'"),
     )
     op.create_table(
         "tickets",
@@ -277,8 +296,9 @@ def upgrade() -> None:
             name=op.f("ck_grant_mirrors_stage"),
         ),
         sa.CheckConstraint("key_number > 0 AND length(idempotency_key) <= 255", name=op.f("ck_grant_mirrors_key")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_grant_mirrors_account_id")),
-        sa.ForeignKeyConstraint(["grant_id"], ["grants.grant_id"], name=op.f("fk_grant_mirrors_grant_id")),
+        deferred(
+            ["account_id", "grant_id"], ["grants.account_id", "grants.grant_id"], "fk_grant_mirrors_account_id_grant_id"
+        ),
         sa.PrimaryKeyConstraint("grant_id", name=op.f("pk_grant_mirrors")),
         sa.UniqueConstraint("idempotency_key", name=op.f("uq_grant_mirrors_idempotency_key")),
         sa.UniqueConstraint("operation_id", name=op.f("uq_grant_mirrors_operation_id")),
@@ -329,15 +349,18 @@ def upgrade() -> None:
             "(price_cents IS NULL) = (price_credits IS NULL) AND (price_cents IS NULL) = (currency IS NULL)",
             name=op.f("ck_journal_price"),
         ),
-        sa.CheckConstraint("credits <> 0", name=op.f("ck_journal_credits")),
+        sa.CheckConstraint(
+            "(kind = 'granted' AND credits > 0) OR (kind IN ('consumed', 'expired', 'revoked') AND credits < 0) OR (kind = 'debt-incurred' AND credits < 0 AND grant_id IS NULL) OR (kind = 'debt-paid' AND (credits < 0) = (grant_id IS NOT NULL))",
+            name=op.f("ck_journal_sign_of_kind"),
+        ),
         sa.CheckConstraint("seq > 0", name=op.f("ck_journal_seq")),
-        sa.ForeignKeyConstraint(
+        deferred(
             ["account_id", "operation_id"],
             ["operations.account_id", "operations.operation_id"],
-            name=op.f("fk_journal_account_id_operation_id"),
+            "fk_journal_account_id_operation_id",
         ),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.account_id"], name=op.f("fk_journal_account_id")),
-        sa.ForeignKeyConstraint(["grant_id"], ["grants.grant_id"], name=op.f("fk_journal_grant_id")),
+        deferred(["account_id"], ["accounts.account_id"], "fk_journal_account_id"),
+        deferred(["account_id", "grant_id"], ["grants.account_id", "grants.grant_id"], "fk_journal_account_id_grant_id"),
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_journal")),
     )
     op.create_index(op.f("ix_journal_account_id_entry_id"), "journal", ["account_id", "entry_id"], unique=False)
@@ -352,6 +375,7 @@ def upgrade() -> None:
     )
     op.execute(REFUSE_CHANGES)
     op.execute(APPEND_ONLY)
+    op.execute(ALWAYS)
     for privilege in PRIVILEGES:
         op.execute(privilege)
 
@@ -381,14 +405,14 @@ def downgrade() -> None:
     op.drop_table("grant_mirrors")
     op.drop_index(op.f("ix_tickets_expires_at"), table_name="tickets")
     op.drop_table("tickets")
-    op.drop_index(
-        "uq_operations_global_operation_id", table_name="operations", postgresql_where=sa.text("kind = 'grant'")
-    )
-    op.drop_table("operations")
     op.drop_index("uq_grants_payment_id", table_name="grants", postgresql_where=sa.text("payment_id IS NOT NULL"))
     op.drop_index("ix_grants_live", table_name="grants", postgresql_where=sa.text("live"))
     op.drop_index(op.f("ix_grants_account_id_created_at_grant_id"), table_name="grants")
     op.drop_table("grants")
+    op.drop_index(
+        "uq_operations_global_operation_id", table_name="operations", postgresql_where=sa.text("kind = 'grant'")
+    )
+    op.drop_table("operations")
     op.drop_index(op.f("ix_account_tokens_account_id"), table_name="account_tokens")
     op.drop_table("account_tokens")
     op.drop_index(
