@@ -61,6 +61,7 @@ migrate: setup ## apply the migrations, to GRANTFLOW_DATABASE_URL or the embedde
 	@$(BIN)/python -m local.migrate upgrade
 
 migration: setup ## m="…": write a new migration from the schema's changes
+	@[ -n "$(m)" ] || { echo 'say what it changes: make migration m="…"' >&2; exit 2; }
 	@$(BIN)/python -m local.migrate revision "$(m)"
 
 lock: setup ## write the lock files anew from pyproject.toml

@@ -32,4 +32,5 @@ def main() -> None:
     os.execvp(program[0], program)  # noqa: S606 (no shell is wanted)
 
 
-main()
+if __name__ == "__main__":
+    main()
