@@ -16,6 +16,8 @@ _COLOURS: Mapping[PartState, str] = {
     "stopped": "red",
 }
 
+_WIDTH_OF_URLS = 160
+
 out = Console()
 err = Console(stderr=True)
 
@@ -42,7 +44,8 @@ def print_address(address: StackAddress) -> None:
     table.add_row("admin token", address.admin_token, "")
     table.add_row("data", address.data_dir, "")
     table.add_row("logs", address.log_dir, "")
-    out.print(table)
+    # A URL or a token that is cut into two lines cannot be copied: let the terminal itself wrap it.
+    Console(width=max(out.width, _WIDTH_OF_URLS)).print(table)
 
 
 def print_status(parts: Sequence[Mapping[str, object]]) -> None:
