@@ -47,7 +47,7 @@ async def run_stack(
         named = port or chosen.port
         if named is not None and not is_free(named):
             raise AlreadyInUse(f"port {named} is in use by another program")
-        stack = Stack(data_dir, chosen, data_dir.keep(named))
+        stack = Stack(data_dir, chosen, data_dir.keep(named), os.environ)
         return await supervise(data_dir, stack.address(), stack.steps(), say, on_ready)
     finally:
         data_dir.lock.release()

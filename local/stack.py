@@ -22,16 +22,19 @@ from local.test_clock import install_test_clock
 
 _MIGRATIONS_TIMEOUT_SECONDS = 600.0
 _WORKER_READY = "worker ready"
+# Empty is unset: a key or TLS for a Temporal elsewhere must not be tried on the embedded one.
+_FOR_ANOTHER_TEMPORAL = ("TEMPORAL_API_KEY", "TEMPORAL_TLS")
 _STRIPE_URL = "https://api.stripe.com"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One stack on one data folder, before it is started."""
+    """One stack on one data folder, before it is started. `own` is the environment that the person has set up."""
 
     data_dir: DataDir
     chosen: Chosen
     kept: Kept
+    own: Mapping[str, str]
 
     def steps(self) -> list[Step]:
         """Give all that has to be started, in order; a part that is elsewhere is left out."""
@@ -92,11 +95,12 @@ class Stack:
         address, secrets = self.address(), self.kept.secrets
         decided = {
             "GRANTFLOW_DATABASE_URL": address.database_url,
+            "GRANTFLOW_MIGRATIONS_DATABASE_URL": "",  # the owner's password is for the migrations alone
             "GRANTFLOW_ADMIN_TOKEN": address.admin_token,
             "GRANTFLOW_HOST": self.chosen.host,
             "GRANTFLOW_PORT": str(self.kept.ports.api),
             "GRANTFLOW_PUBLIC_URL": self._api_url,
-            "GRANTFLOW_TEMPORAL_UI_URL": address.temporal_ui_url or os.environ.get("GRANTFLOW_TEMPORAL_UI_URL", ""),
+            "GRANTFLOW_TEMPORAL_UI_URL": address.temporal_ui_url or self.own.get("GRANTFLOW_TEMPORAL_UI_URL", ""),
             "GRANTFLOW_WORKER_METRICS_PORT": str(self.kept.ports.worker_metrics),
             "GRANTFLOW_EMBEDDED": "1" if self.chosen.has_test_clock else "",
             "TEMPORAL_ADDRESS": address.temporal_address,
@@ -106,11 +110,13 @@ class Stack:
             "STRIPE_API_BASE": self._stripe_base or "",
             "API_KEY_ENCRYPTION_SECRET": self.chosen.api_key_encryption_secret or secrets.api_key_encryption_secret,
         }
-        return _python_environment(decided)
+        if self.chosen.embeds_temporal:
+            decided |= dict.fromkeys(_FOR_ANOTHER_TEMPORAL, "")
+        return self._python_environment(decided)
 
     async def _migrate(self) -> None:
         owner_url = self.chosen.migrations_database_url or self.chosen.database_url or self._postgres.owner_url
-        environment = _python_environment({"GRANTFLOW_MIGRATIONS_DATABASE_URL": owner_url})
+        environment = self._python_environment({"GRANTFLOW_MIGRATIONS_DATABASE_URL": owner_url})
         job = await spawn(self._python("migrations", environment))
         code = await job.finish(_MIGRATIONS_TIMEOUT_SECONDS)
         if code != 0:
@@ -136,7 +142,7 @@ class Stack:
         return Part(
             name="stripe",
             url=url,
-            command=lambda: self._python("stripe_sandbox", _python_environment({}), arguments, log="stripe"),
+            command=lambda: self._python("stripe_sandbox", self._python_environment({}), arguments, log="stripe"),
             is_ready=answers(f"{url}/_sandbox/health"),
         )
 
@@ -157,6 +163,11 @@ class Stack:
             is_ready=answers(f"{self._api_url}/readyz"),
             uses_temporal_sdk=True,
         )
+
+    def _python_environment(self, decided: Mapping[str, str]) -> dict[str, str]:
+        """What is logged is in the log at once; what is on this machine is never asked for through a proxy."""
+        direct = ",".join(filter(None, (self.own.get("NO_PROXY") or self.own.get("no_proxy"), LOOPBACK, "localhost")))
+        return {**self.own, **decided, "PYTHONUNBUFFERED": "1", "NO_PROXY": direct, "no_proxy": direct}
 
     def _python(
         self, module: str, environment: Mapping[str, str], arguments: tuple[str, ...] = (), log: str | None = None
@@ -182,8 +193,3 @@ def _postgres_part(postgres: EmbeddedPostgres) -> Part:
         stop_signal=POSTGRES_STOP_SIGNAL,
         stop_timeout_seconds=30.0,
     )
-
-
-def _python_environment(decided: Mapping[str, str]) -> dict[str, str]:
-    """What is logged is in the log at once, also when the process is killed."""
-    return {**os.environ, **decided, "PYTHONUNBUFFERED": "1"}
