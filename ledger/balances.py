@@ -1,15 +1,22 @@
 """Balances: what an account can spend now, and what makes it up."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ledger.changes import AccountChange
 from ledger.rules.errors import UnknownAccount
 from ledger.store import balances as balance_rows
-from ledger.store.accounts import parse_account_id
+from ledger.store import grants as grant_rows
+from ledger.store.accounts import find_account, parse_account_id
 from ledger.transaction import with_transaction
-from messages.grants import GrantType
+from messages.grants import Grant, GrantStage, GrantType
+
+# Where a page of grants goes on: behind the grant with this instant and id.
+PageKey = tuple[datetime, UUID]
 
 
 @dataclass(frozen=True)
@@ -51,4 +58,34 @@ async def read_balance(engine: AsyncEngine, account_id: str) -> Balance:
         breakdown=breakdown,
         next_reset=row.next_reset,
         now=row.now,
+    )
+
+
+async def changed_since(engine: AsyncEngine, known: Mapping[UUID, int]) -> list[AccountChange]:
+    """Which of the accounts have changed since the change number in ``known``; one query for all of them."""
+    changed = await with_transaction(engine, lambda tx: balance_rows.changed_since(tx, known), what="changed since")
+    return [AccountChange(account_id=account_id, seq=seq) for account_id, seq in changed.items()]
+
+
+async def grants_of_account(
+    engine: AsyncEngine, account_id: str, *, after: PageKey | None = None, limit: int
+) -> list[Grant]:
+    """A page of the account's grants, oldest first, also those with nothing left. Raises UnknownAccount."""
+    parsed = parse_account_id(account_id)
+
+    async def work(tx: AsyncConnection) -> list[Grant]:
+        page = await grant_rows.grants_of_account(tx, parsed, after=after, limit=limit)
+        if not page and await find_account(tx, parsed) is None:
+            raise UnknownAccount(account_id)
+        return page
+
+    return await with_transaction(engine, work, what="grants of account")
+
+
+async def grants_at_stage(
+    engine: AsyncEngine, stage: GrantStage, *, after: PageKey | None = None, limit: int
+) -> list[Grant]:
+    """A page of the grants whose mirrors are at an open stage, those that wait the longest first."""
+    return await with_transaction(
+        engine, lambda tx: grant_rows.grants_at_stage(tx, stage, after=after, limit=limit), what="grants at stage"
     )

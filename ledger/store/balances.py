@@ -1,11 +1,13 @@
 """Reads an account's balance in one statement, hence from one snapshot."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import BigInteger, Uuid, bindparam, column, func, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.store.accounts import LEDGER_NOW
@@ -72,3 +74,20 @@ async def read_balance(tx: AsyncConnection, account_id: UUID) -> BalanceRow | No
         now=row.now,
         by_type={name: int(credits) for name, credits in (row.by_type or {}).items()},
     )
+
+
+async def changed_since(tx: AsyncConnection, known: Mapping[UUID, int]) -> dict[UUID, int]:
+    """Those of the accounts whose change number is past the one in ``known``, each with the number it has now."""
+    then = (
+        func.unnest(
+            bindparam("accounts", list(known), ARRAY(Uuid)), bindparam("seqs", list(known.values()), ARRAY(BigInteger))
+        )
+        .table_valued(column("account_id", Uuid), column("seq", BigInteger))
+        .render_derived()
+    )
+    found = await tx.execute(
+        select(accounts.c.account_id, accounts.c.seq)
+        .join(then, then.c.account_id == accounts.c.account_id)
+        .where(accounts.c.seq > then.c.seq)
+    )
+    return {row.account_id: row.seq for row in found}

@@ -1,0 +1,1 @@
+"""The WebSocket: one connection of one account, its requests, and what the server sends unasked."""

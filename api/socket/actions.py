@@ -1,0 +1,99 @@
+"""What each message of a client does, and how an error is answered."""
+
+import logging
+
+from api.parts import Parts
+from api.problems import problem_of
+from api.socket.messages import ActionError, GrantStatusResponse, InitResponse, Pong, UsageResponse
+from api.socket.outbox import Outbox
+from api.socket.requests import ClientMessage, GrantStatusQuestion, Init, Ping, Usage
+from api.wire.balances import balance_fields
+from ledger.balances import Balance, read_balance
+from ledger.granting import find_grant
+from ledger.rules.errors import UnknownGrant
+from messages.grants import Grant, GrantStatus
+
+_log = logging.getLogger(__name__)
+
+# The contract's words on the socket, where they differ from HTTP's.
+_SOCKET_CODES = {"invalid-request": "invalid-message", "malformed-body": "invalid-message"}
+
+
+async def act(parts: Parts, account_id: str, message: ClientMessage, outbox: Outbox) -> None:
+    """Does what the message asks and puts its one answer into the outbox, also when it does not work."""
+    try:
+        match message:
+            case Init():
+                await _init(parts, account_id, message, outbox)
+            case Usage():
+                await _usage(parts, account_id, message, outbox)
+            case GrantStatusQuestion():
+                outbox.answer(await _grant_status(parts, account_id, message))
+            case Ping():
+                outbox.answer(Pong(request_id=message.request_id))
+    except Exception as error:
+        # One message that fails must not take its connection, and with it its neighbours, away.
+        outbox.answer(action_error(error, message.request_id))
+
+
+def action_error(error: Exception, request_id: str | None) -> ActionError:
+    """The error as clients read it; one that nobody expected is logged and says nothing of our insides."""
+    problem = problem_of(error)
+    if problem is None:
+        _log.error("The message %r failed.", request_id, exc_info=error)
+        return ActionError(
+            request_id=request_id, error="internal", message="Something went wrong on our side. Try again later."
+        )
+    return ActionError(
+        request_id=request_id,
+        error=_SOCKET_CODES.get(problem.code, problem.code),
+        message=problem.detail,
+        retryable=problem.retryable,
+    )
+
+
+async def _init(parts: Parts, account_id: str, message: Init, outbox: Outbox) -> None:
+    def telling(balance: Balance, prev_seq: int) -> InitResponse:
+        fields = balance_fields(balance, prev_seq=prev_seq)
+        more = {"request_id": message.request_id, "server_time": balance.now, "notifications": []}
+        return InitResponse.model_validate(fields | more)
+
+    outbox.answer_balance(await read_balance(parts.engine, account_id), telling, from_seq=message.from_seq)
+
+
+async def _usage(parts: Parts, account_id: str, message: Usage, outbox: Outbox) -> None:
+    def telling(balance: Balance, prev_seq: int) -> UsageResponse:
+        fields = balance_fields(balance, prev_seq=prev_seq)
+        return UsageResponse.model_validate(fields | {"request_id": message.request_id})
+
+    outbox.answer_balance(await read_balance(parts.engine, account_id), telling)
+
+
+async def _grant_status(parts: Parts, account_id: str, message: GrantStatusQuestion) -> GrantStatusResponse:
+    operation_id = message.operation_id
+    if not (operation_id.isascii() and operation_id.isprintable()):
+        raise UnknownGrant(operation_id)
+    grant = await find_grant(parts.engine, operation_id)
+    if grant.account_id != account_id:
+        raise UnknownGrant(operation_id)
+    status = await parts.flows.grant_status(operation_id)
+    if status is not None:
+        return GrantStatusResponse.of(status, request_id=message.request_id, answered_by="workflow")
+    return GrantStatusResponse.of(_as_in_ledger(grant), request_id=message.request_id, answered_by="ledger")
+
+
+def _as_in_ledger(grant: Grant) -> GrantStatus:
+    return GrantStatus(
+        operation_id=grant.operation_id,
+        account_id=grant.account_id,
+        type=grant.type,
+        credits=grant.principal,
+        stage=grant.stage,
+        stage_since=grant.stage_since,
+        stripe_grant_id=grant.stripe_grant_id,
+        reason=grant.reason,
+        details=(
+            f"The grant is {grant.stage} by the ledger. Temporal has no workflow of it: either the sweep carries it to "
+            "Stripe, or its workflow ended so long ago that Temporal has forgotten it."
+        ),
+    )

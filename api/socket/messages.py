@@ -1,0 +1,80 @@
+"""What the server sends over the WebSocket."""
+
+from datetime import datetime
+from typing import Literal
+
+from api.wire.balances import BalanceFields
+from api.wire.base import Answer
+from messages.grants import GrantStage, GrantStatus, GrantType
+
+
+class UsageResponse(BalanceFields):
+    """The balance, asked for or not: pushed after every change, without a ``requestId`` then."""
+
+    type: Literal["usage-response"] = "usage-response"
+    request_id: str | None = None
+    auto_topup_added: int | None = None
+
+
+class InitResponse(BalanceFields):
+    """The answer to ``init``: the balance, the product's time, and what happened while the client was away."""
+
+    type: Literal["init-response"] = "init-response"
+    request_id: str
+    server_time: datetime
+    notifications: list[dict[str, str]]
+
+
+class GrantStatusResponse(Answer):
+    """Where a grant stands, in the workflow's words; ``answeredBy`` is ``ledger`` where no workflow is left to ask."""
+
+    type: Literal["grant-status-response"] = "grant-status-response"
+    request_id: str
+    operation_id: str
+    account_id: str
+    grant_type: GrantType
+    credits: int
+    stage: GrantStage
+    stage_since: datetime
+    stripe_grant_id: str | None
+    reason: str | None
+    details: str
+    answered_by: Literal["workflow", "ledger"]
+
+    @classmethod
+    def of(
+        cls, status: GrantStatus, *, request_id: str, answered_by: Literal["workflow", "ledger"]
+    ) -> "GrantStatusResponse":
+        """The status on the wire; its ``type`` is the grant's and would hide the message's."""
+        fields = {name: value for name, value in vars(status).items() if name != "type"}
+        return cls(**fields, grant_type=status.type, request_id=request_id, answered_by=answered_by)
+
+
+class Pong(Answer):
+    """The answer to ``ping``."""
+
+    type: Literal["pong"] = "pong"
+    request_id: str
+
+
+class ActionError(Answer):
+    """Something did not work: ``error`` is for programs, ``message`` for people, and says what to do."""
+
+    type: Literal["action-error"] = "action-error"
+    request_id: str | None = None
+    error: str
+    message: str
+    retryable: bool = False
+    action_url: str | None = None
+    remaining_balance: int | None = None
+
+
+class RequestReconnect(Answer):
+    """This process is about to end; connect again, with ``fromSeq``."""
+
+    type: Literal["request-reconnect"] = "request-reconnect"
+
+
+def to_text(message: Answer) -> str:
+    """The message as a text frame. Fields that say nothing are left out, but for a grant's, where null says much."""
+    return message.model_dump_json(exclude_none=not isinstance(message, GrantStatusResponse))

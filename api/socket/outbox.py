@@ -1,0 +1,127 @@
+"""What waits to be sent on one connection, and what the connection was last told of each balance.
+
+Every message passes here, in the order in which it is sent; so ``prevSeq`` is always the ``seq`` of the message about
+that account that was sent before. Pushes that wait for a slow reader are merged; answers are not, and are bounded.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from api.metrics import PUSHES
+from api.socket.messages import UsageResponse, to_text
+from api.wire.balances import balance_fields
+from api.wire.base import Answer
+from ledger.balances import Balance
+
+WAITING_MAX = 256
+
+# Makes the message of a balance and of the seq that was told before.
+Telling = Callable[[Balance, int], Answer]
+
+
+@dataclass
+class _Told:
+    """What the connection knows of an account; ``said`` is False until the connection has really been sent it."""
+
+    balance: Balance
+    said: bool = False
+
+
+@dataclass(frozen=True)
+class _BalanceAnswer:
+    balance: Balance
+    from_seq: int | None
+    telling: Telling
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The connection is to be closed, with a close code of RFC 6455 and a reason for people."""
+
+    code: int
+    reason: str
+
+
+class Outbox:
+    """The messages of one connection on their way out."""
+
+    def __init__(self, *, waiting_max: int = WAITING_MAX) -> None:
+        self._waiting_max = waiting_max
+        self._answers: deque[Answer | _BalanceAnswer] = deque()
+        self._pushes: dict[str, Balance] = {}
+        self._told: dict[str, _Told] = {}
+        self._closing: Closing | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the reader is too slow for what it asks."""
+        return len(self._answers) >= self._waiting_max
+
+    def begin(self, balance: Balance) -> None:
+        """Takes the balance for known: what is pushed is what changes after it."""
+        self._told[balance.account_id] = _Told(balance)
+
+    def answer(self, message: Answer) -> None:
+        """Sends an answer after those that wait."""
+        self._answers.append(message)
+        self._changed.set()
+
+    def answer_balance(self, balance: Balance, telling: Telling, *, from_seq: int | None = None) -> None:
+        """Sends an answer that tells of a balance. ``from_seq`` is the seq that the client knows from before."""
+        self._answers.append(_BalanceAnswer(balance, from_seq, telling))
+        self._changed.set()
+
+    def push(self, balance: Balance) -> None:
+        """Sends the balance when its turn comes, unless it is known by then; a newer one takes its place."""
+        waiting = self._pushes.get(balance.account_id)
+        if waiting is None or waiting.seq < balance.seq:
+            self._pushes[balance.account_id] = balance
+            self._changed.set()
+
+    def close(self, closing: Closing, *, at_once: bool = False) -> None:
+        """Closes the connection after what waits, or ``at_once``. The first call counts."""
+        if self._closing is None:
+            self._closing = closing
+            if at_once:
+                self._answers.clear()
+                self._pushes.clear()
+            self._changed.set()
+
+    async def next(self) -> str | Closing:
+        """The next text frame to send, or the end."""
+        while True:
+            if self._answers:
+                return self._render(self._answers.popleft())
+            while self._pushes:
+                _, balance = self._pushes.popitem()
+                if not self._is_known(balance):
+                    PUSHES.inc()
+                    return self._tell(_BalanceAnswer(balance, None, _push))
+            if self._closing is not None:
+                return self._closing
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _render(self, item: Answer | _BalanceAnswer) -> str:
+        return self._tell(item) if isinstance(item, _BalanceAnswer) else to_text(item)
+
+    def _is_known(self, balance: Balance) -> bool:
+        told = self._told.get(balance.account_id)
+        return told is not None and balance.seq <= told.balance.seq
+
+    def _tell(self, answer: _BalanceAnswer) -> str:
+        told = self._told.get(answer.balance.account_id) or _Told(answer.balance)
+        # A push may have overtaken this read: nobody is told less than was said before.
+        newest = answer.balance if answer.balance.seq >= told.balance.seq else told.balance
+        prev_seq = told.balance.seq
+        if not told.said and answer.from_seq is not None:
+            prev_seq = min(answer.from_seq, newest.seq)
+        self._told[newest.account_id] = _Told(newest, said=True)
+        return to_text(answer.telling(newest, prev_seq))
+
+
+def _push(balance: Balance, prev_seq: int) -> UsageResponse:
+    return UsageResponse.model_validate(balance_fields(balance, prev_seq=prev_seq))
