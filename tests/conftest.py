@@ -126,6 +126,12 @@ def make_database(postgres: EmbeddedPostgres) -> MakeDatabase:
     return lambda: _fresh_database(postgres, _WITH_CLOCK)
 
 
+@pytest.fixture(scope="session")
+def make_plain_database(postgres: EmbeddedPostgres) -> MakeDatabase:
+    """Makes more databases as the migrations alone make them."""
+    return lambda: _fresh_database(postgres, _MIGRATED)
+
+
 @pytest.fixture
 async def engine(database: Database) -> AsyncIterator[AsyncEngine]:
     """The application's engine on the test's database."""

@@ -1,5 +1,6 @@
 """What a namespace must have before workflows run in it: our search attributes and our Schedules."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from temporalio.api.enums.v1 import IndexedValueType
@@ -24,23 +25,28 @@ SWEEP_INTERVAL = timedelta(minutes=1)
 
 async def prepare_namespace(client: Client) -> None:
     """Adds what is missing and brings the Schedules up to date; safe to repeat by every worker that starts."""
-    await add_search_attributes(client)
+    await add_missing_search_attributes(client)
     await _schedule_sweeps(client)
 
 
-async def add_search_attributes(client: Client) -> None:
+async def add_missing_search_attributes(client: Client) -> None:
     """Registers our search attributes where the namespace does not have them."""
     listed = await client.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=client.namespace)
     )
     missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in listed.custom_attributes]
     if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=client.namespace,
-                search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
-            )
+        await register_search_attributes(client, missing)
+
+
+async def register_search_attributes(client: Client, names: Sequence[str]) -> None:
+    """Registers these names as keywords; the server refuses names that it has."""
+    await client.operator_service.add_search_attributes(
+        AddSearchAttributesRequest(
+            namespace=client.namespace,
+            search_attributes=dict.fromkeys(names, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
         )
+    )
 
 
 async def _schedule_sweeps(client: Client) -> None:

@@ -1,0 +1,172 @@
+"""A grant's workflow under test: fakes behind it, the time-skipping server below, every task a replay."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from messages import names
+from messages.grants import Grant, GrantOrder, GrantStage, GrantStatus, GrantType
+from tests.workflows.fakes import FakeLedger, FakeStripe, steps_of
+from workflows.credit_grant import CreditGrantWorkflow
+
+HISTORIES = Path(__file__).resolve().parent.parent / "histories"
+# A run with this variable stores the history of every case, for the replay test. The files are committed.
+RECORD = "GRANTFLOW_RECORD_HISTORIES"
+
+
+class ServerClock:
+    """The server's clock: keys are dated by it, as the database dates them in life."""
+
+    def __init__(self, environment: WorkflowEnvironment) -> None:
+        self._environment = environment
+        self._ahead = timedelta()
+
+    async def set(self) -> None:
+        """Looks at the server's clock."""
+        self._ahead = await self._environment.get_current_time() - datetime.now(UTC)
+
+    def read(self) -> datetime:
+        """The server's time, as far as it was last looked at."""
+        return datetime.now(UTC) + self._ahead
+
+
+@dataclass
+class GrantFlow:
+    """One grant on its way, as its caller, its operator and Stripe's webhooks drive it."""
+
+    environment: WorkflowEnvironment
+    queue: str
+    case: str
+    ledger: FakeLedger
+    stripe: FakeStripe
+    clock: ServerClock
+    order: GrantOrder = field(default_factory=lambda: new_order())
+
+    @property
+    def client(self) -> Client:
+        """The server's client."""
+        return self.environment.client
+
+    @property
+    def handle(self) -> WorkflowHandle[Any, Any]:
+        """The grant's workflow."""
+        return self.client.get_workflow_handle(names.grant_workflow_id(self.order.operation_id))
+
+    async def begin(self) -> Grant:
+        """Update-with-start, as the API does; answers when the local grant has committed."""
+        return await self._begin(update_id=self.order.operation_id)
+
+    async def begin_again(self) -> Grant:
+        """A later request with the same operation id, after the workflow has ended."""
+        return await self._begin(update_id=f"{self.order.operation_id}/later")
+
+    async def _begin(self, *, update_id: str) -> Grant:
+        start = WithStartWorkflowOperation[Any, Any](
+            names.CREDIT_GRANT_WORKFLOW,
+            self.order,
+            id=names.grant_workflow_id(self.order.operation_id),
+            task_queue=self.queue,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        granted: Grant = await self.client.execute_update_with_start_workflow(
+            names.CREATE_LOCAL_GRANT,
+            start_workflow_operation=start,
+            id=update_id,
+            result_type=Grant,
+        )
+        return granted
+
+    async def signal(self, name: str, argument: object) -> None:
+        """Sends a signal to the workflow."""
+        await self.handle.signal(name, argument)
+
+    async def status(self) -> GrantStatus:
+        """The workflow's answer to the query ``status``."""
+        status: GrantStatus = await self.handle.query(names.STATUS, result_type=GrantStatus)
+        return status
+
+    async def reaches(self, stage: GrantStage, *, within: timedelta = timedelta()) -> GrantStatus:
+        """Waits until the workflow says that it is at this stage, letting at most ``within`` pass on its clock."""
+        passed = timedelta()
+        status = await self._settles_at(stage)
+        while status.stage is not stage and passed < within:
+            step = min(max(within / 40, timedelta(seconds=5)), within - passed)
+            await self.pass_time(step)
+            passed += step
+            status = await self._settles_at(stage)
+        assert status.stage is stage, status
+        return status
+
+    async def pass_time(self, span: timedelta) -> None:
+        """Lets time pass on the server's clock, which keys are dated by as well."""
+        await self.environment.sleep(span)
+        await self.clock.set()
+
+    async def _settles_at(self, stage: GrantStage) -> GrantStatus:
+        """The status, asked until it is at this stage or half a second of real time has passed."""
+        status = await self.status()
+        for _ in range(25):
+            if status.stage is stage:
+                break
+            await asyncio.sleep(0.02)
+            status = await self.status()
+        return status
+
+    async def end(self) -> None:
+        """Ends a workflow that still runs: the server skips no time while somebody's task waits for a worker."""
+        with suppress(RPCError):
+            await self.handle.terminate("the test is over")
+
+    async def store_history(self) -> None:
+        """Writes the case's history where the replay test finds it, if that is asked for."""
+        if os.environ.get(RECORD):
+            history = await self.handle.fetch_history()
+            folder = HISTORIES / names.CREDIT_GRANT_WORKFLOW
+            folder.mkdir(exist_ok=True)
+            (folder / f"{self.case}.json").write_text(history.to_json())
+
+
+def new_order(grant_type: GrantType = GrantType.PURCHASE) -> GrantOrder:
+    """An order of 1,000 credits under a new operation id."""
+    return GrantOrder(
+        operation_id=f"op-{uuid4()}",
+        account_id="01970000-0000-7000-8000-000000000001",
+        type=grant_type,
+        credits=1000,
+        request_id="request-1",
+    )
+
+
+@pytest.fixture
+async def flow(time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[GrantFlow]:
+    """A worker with fakes on the time-skipping server. No workflow is cached, so each task replays all before it."""
+    queue = f"queue-{uuid4()}"
+    clock = ServerClock(time_skipping)
+    ledger, stripe = FakeLedger(now=clock.read), FakeStripe()
+    worker = Worker(
+        time_skipping.client,
+        task_queue=queue,
+        workflows=[CreditGrantWorkflow],
+        activities=[*steps_of(ledger), *steps_of(stripe)],
+        max_cached_workflows=0,
+    )
+    async with worker:
+        case = request.node.name.removeprefix("test_")
+        await clock.set()
+        flow = GrantFlow(time_skipping, queue, case, ledger, stripe, clock)
+        yield flow
+        await flow.store_history()
+        await flow.end()
