@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Problem
+from api.problems import BodyTooLarge
 
 BODY_BYTES_MAX = 64 * 1024
 WEBHOOK_BYTES_MAX = 512 * 1024
@@ -21,26 +21,18 @@ class BodyLimit:
             return
         limit = WEBHOOK_BYTES_MAX if scope["path"].startswith(WEBHOOK_PREFIX) else BODY_BYTES_MAX
         if _announced_bytes(scope) > limit:
-            raise _too_large(limit)
+            raise BodyTooLarge(limit)
         read = 0
-        refused = False
 
         async def receive_at_most() -> Message:
-            nonlocal read, refused
+            nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
-                refused = True
-                raise _too_large(limit)
+                raise BodyTooLarge(limit)
             return message
 
-        try:
-            await self.app(scope, receive_at_most, send)
-        except Exception as error:
-            # The framework takes our refusal for a body that it can't parse, and says so in its own words.
-            if refused:
-                raise _too_large(limit) from error
-            raise
+        await self.app(scope, receive_at_most, send)
 
 
 def _announced_bytes(scope: Scope) -> int:
@@ -48,7 +40,3 @@ def _announced_bytes(scope: Scope) -> int:
         if name == b"content-length" and value.isdigit():
             return int(value)
     return 0
-
-
-def _too_large(limit: int) -> Problem:
-    return Problem("too-large", f"The body may have {limit} bytes.", limit=limit)

@@ -29,6 +29,15 @@ _CODES_OF_FAILURE: dict[str, str] = {
 }
 
 
+class BodyTooLarge(HTTPException):
+    """The body has more than ``limit`` bytes. It is the framework's kind of error because it comes out of the reading
+    of a body, and everything else that does so is taken for a body that can't be parsed."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(413, f"The body may have {limit} bytes.")
+        self.limit = limit
+
+
 class Problem(Exception):
     """An error as clients read it: ``code`` is one of the catalogue's, ``members`` are the numbers that matter."""
 
@@ -81,6 +90,8 @@ def problem_of(error: Exception) -> Problem | None:
             return _outcome_unknown(str(error))
         case RequestValidationError():
             return _invalid(error)
+        case BodyTooLarge():
+            return Problem("too-large", error.detail, limit=error.limit)
         case HTTPException():
             return _of_framework(error)
         case _:
