@@ -79,13 +79,13 @@ _TROUBLES = {
 _TROUBLE_CLASSES = {"08": _LOST, "53": _Trouble("database is out of resources", repeat=False)}
 
 
-def open_engine(database_url: str, *, pool_size: int = 10) -> AsyncEngine:
+def open_engine(database_url: str, *, pool_size: int = 10, pool_timeout_seconds: float = 5) -> AsyncEngine:
     """An engine on the ledger's database, with the timeouts and planner settings that the ledger relies on."""
     return create_async_engine(
         database_url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=5,
+        pool_timeout=pool_timeout_seconds,
         connect_args={"server_settings": _SESSION_SETTINGS, "timeout": 5},
     )
 

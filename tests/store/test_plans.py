@@ -1,0 +1,156 @@
+"""Every statement that the ledger makes finds its rows by an index, on tables of twenty rows as on any other.
+
+A sequential scan predicate-locks its whole table, and then strangers conflict.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ledger import access, balances, customers, granting, inbox, mirroring, opening, revoking
+from ledger.clock import advance_test_clock
+from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
+from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
+from tests.conftest import Database
+from tests.store.support import DAY_SECONDS, grant, open_user, owe, session
+
+# Indexes of a few rows among many, which are read from their beginning on purpose, in READ COMMITTED.
+SHORT_LISTS = {
+    "ix_account_profiles_without_customer",
+    "ix_grant_mirrors_open",
+    "ix_grant_mirrors_standing",
+    "ix_webhook_inbox_quarantined",
+}
+
+
+@pytest.fixture
+async def small_tables(database: Database) -> AsyncEngine:
+    """Twenty rows or so in every table, and statistics that say so."""
+    engine = database.open_engine()
+    for number in range(20):
+        account_id = await open_user(engine, free_credits=5, name=f"user {number}")
+        await grant(engine, account_id, f"g{number}", 5, GrantType.PURCHASE)
+        await access.issue_token(engine, account_id)
+        await access.issue_ticket(engine, account_id)
+        await inbox.store_event(engine, event_id=f"evt_{number}", event_type="ping", payload={})
+    async with session(database.superuser_url) as superuser:
+        await superuser.execute("VACUUM ANALYZE")
+    return engine
+
+
+async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database, small_tables: AsyncEngine) -> None:
+    engine = small_tables
+    made: dict[str, Any] = {}
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def remember(_: Connection, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
+        made.setdefault(statement, parameters[0] if many else parameters)
+
+    await _do_everything(database, engine)
+    event.remove(engine.sync_engine, "before_cursor_execute", remember)
+    scanned = {}
+    async with engine.connect() as connection:
+        for statement, parameters in made.items():
+            if statement.split()[0] not in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
+                continue
+            plan = (await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)).scalar_one()
+            tree = json.loads(plan) if isinstance(plan, str) else plan
+            if tables := sorted(
+                {
+                    str(node.get("Relation Name") or node["Index Name"])
+                    for node in _nodes(tree[0]["Plan"])
+                    if _scans(node)
+                }
+            ):
+                scanned[statement] = tables
+    await engine.dispose()
+    assert scanned == {}
+    assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
+
+
+async def _do_everything(database: Database, engine: AsyncEngine) -> None:
+    """Calls every function of the ledger that reaches the database, on every way through it."""
+    account_id = (
+        await opening.open_account(engine, opening.Opening(kind="user", name="Ada", external_id="ada"))
+    ).account.account_id
+    await opening.open_account(engine, opening.Opening(kind="user", name="Ada", external_id="ada"))
+    await opening.find_account(engine, account_id)
+    order = GrantOrder("one", account_id, GrantType.FREE, 5)
+    await granting.find_repeated_grant(engine, order)
+    for _ in range(2):
+        await granting.process_and_grant_credit(engine, order)
+    await granting.find_repeated_grant(engine, order)
+    await granting.find_grant(engine, "one")
+    await granting.order_of_grant(engine, "one")
+    await _read(engine, account_id)
+    await _mirror(engine, account_id)
+    await advance_test_clock(engine, 40 * DAY_SECONDS)
+    await grant(engine, account_id, "books-expiry", 5)
+    await mirroring.prepare_mirror(engine, "g3")
+    for _ in range(2):
+        await revoking.revoke_grant(engine, "books-expiry", reason="", actor="", request_id="")
+    debtor = await open_user(engine)
+    await owe(database, debtor, 5)
+    await grant(engine, debtor, "pays", 3)
+    await _be_a_customer(engine, account_id)
+    await _take_events(engine)
+
+
+async def _read(engine: AsyncEngine, account_id: str) -> None:
+    balance = await balances.read_balance(engine, account_id)
+    await balances.changed_since(engine, {UUID(account_id): 0})
+    for after in (None, (balance.now, UUID(account_id))):
+        await balances.grants_of_account(engine, account_id, after=after, limit=10)
+        await balances.grants_at_stage(engine, GrantStage.STUCK, after=after, limit=10)
+
+
+async def _mirror(engine: AsyncEngine, account_id: str) -> None:
+    request = (await mirroring.prepare_mirror(engine, "one")).request
+    assert request is not None
+    await mirroring.renew_mirror_key(engine, "one", used=request.idempotency_key)
+    await mirroring.change_stage(engine, StageChange("one", GrantStage.STUCK, reason="refused"))
+    await mirroring.change_stage(engine, StageChange("one", GrantStage.CONFIRMED, stripe_grant_id="credgr_1"))
+    await mirroring.change_stage(engine, StageChange("one", GrantStage.CONFIRMED, stripe_grant_id="credgr_2"))
+    await mirroring.pump_work(engine, limit=10)
+    await mirroring.give_to_workflow(engine, "one")
+    await mirroring.spent_mirrors(engine)
+    await mirroring.spent_mirrors(engine, account_id=account_id)
+    await mirroring.record_closing(engine, "one")
+
+
+async def _be_a_customer(engine: AsyncEngine, account_id: str) -> None:
+    request = await customers.prepare_customer(engine, account_id)
+    await customers.renew_customer_key(engine, account_id, used=request.idempotency_key)
+    await customers.accounts_without_customer(engine, limit=10)
+    await customers.record_customer(engine, Customer(account_id, "cus_1"))
+    method = PaymentMethod(payment_method_id="pm_1", kind="card")
+    await customers.record_payment_method(engine, DefaultPaymentMethod(account_id, method))
+    token, ticket = await access.issue_token(engine, account_id), await access.issue_ticket(engine, account_id)
+    assert await access.account_of_token(engine, token) == account_id
+    assert await access.use_ticket(engine, ticket) == account_id
+
+
+async def _take_events(engine: AsyncEngine) -> None:
+    due = await inbox.due_events(engine, limit=10)
+    await inbox.postpone_event(engine, due[0], reason="Temporal is down")
+    await inbox.close_event(engine, due[1].event_id, state="quarantined", reason="no sense")
+    await inbox.quarantined_events(engine, limit=10)
+    await inbox.find_event(engine, "evt_1")
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+def _scans(node: dict[str, Any]) -> bool:
+    """Whether the node reads a whole table, be it by walking through a whole index."""
+    if node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Index Scan"}:
+        return "Index Cond" not in node and node["Index Name"] not in SHORT_LISTS
+    return bool(node["Node Type"] == "Seq Scan")
