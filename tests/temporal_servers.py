@@ -1,7 +1,7 @@
 """The Temporal servers that tests run on: the real dev server, and the one that skips time."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
+from contextlib import asynccontextmanager
 
 import pytest
 from rich.console import Console
@@ -33,15 +33,25 @@ async def temporal(dev_server: TemporalDevServer) -> Client:
     return await connect(TemporalAddress(address=dev_server.address, namespace=NAMESPACE))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that skips time. It lists no workflows and knows no Schedules; those are the dev server's.
+    """A server that can skip time, for tests that pass none. It lists no workflows and knows no Schedules."""
+    async with _time_skipping_server() as environment:
+        yield environment
 
-    Each test has its own (a second): an activity that is let go during its retries leaves the server's clock locked.
-    """
-    path: Path = time_skipping_server(Console(stderr=True))
+
+@pytest.fixture
+async def own_time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A server of the test's own: an activity that is let go during its retries would leave a shared clock locked."""
+    async with _time_skipping_server() as environment:
+        yield environment
+
+
+@asynccontextmanager
+async def _time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
     environment = await WorkflowEnvironment.start_time_skipping(
-        data_converter=pydantic_data_converter, test_server_existing_path=str(path)
+        data_converter=pydantic_data_converter,
+        test_server_existing_path=str(time_skipping_server(Console(stderr=True))),
     )
     async with environment:
         # This server can't list the attributes that it has.

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +25,9 @@ from workflows.credit_grant import CreditGrantWorkflow
 HISTORIES = Path(__file__).resolve().parent.parent / "histories"
 # A run with this variable stores the history of every case, for the replay test. The files are committed.
 RECORD = "GRANTFLOW_RECORD_HISTORIES"
+
+REAL_POLL_SECONDS = 0.05
+REAL_POLLS = 200
 
 
 class ServerClock:
@@ -98,15 +101,16 @@ class GrantFlow:
         status: GrantStatus = await self.handle.query(names.STATUS, result_type=GrantStatus)
         return status
 
-    async def reaches(self, stage: GrantStage, *, within: timedelta = timedelta()) -> GrantStatus:
-        """Waits until the workflow says that it is at this stage, letting at most ``within`` pass on its clock."""
-        passed = timedelta()
-        status = await self._settles_at(stage)
-        while status.stage is not stage and passed < within:
-            step = min(max(within / 40, timedelta(seconds=5)), within - passed)
-            await self.pass_time(step)
-            passed += step
-            status = await self._settles_at(stage)
+    async def reaches(self, stage: GrantStage, *, after: timedelta = timedelta()) -> GrantStatus:
+        """Waits until the workflow says that it is at this stage, ``after`` has passed on its clock."""
+        if after:
+            await self.pass_time(after)
+        status = await self.status()
+        for _ in range(REAL_POLLS):
+            if status.stage is stage:
+                break
+            await asyncio.sleep(REAL_POLL_SECONDS)
+            status = await self.status()
         assert status.stage is stage, status
         return status
 
@@ -114,16 +118,6 @@ class GrantFlow:
         """Lets time pass on the server's clock, which keys are dated by as well."""
         await self.environment.sleep(span)
         await self.clock.set()
-
-    async def _settles_at(self, stage: GrantStage) -> GrantStatus:
-        """The status, asked until it is at this stage or half a second of real time has passed."""
-        status = await self.status()
-        for _ in range(25):
-            if status.stage is stage:
-                break
-            await asyncio.sleep(0.02)
-            status = await self.status()
-        return status
 
     async def end(self) -> None:
         """Ends a workflow that still runs: the server skips no time while somebody's task waits for a worker."""
@@ -152,21 +146,34 @@ def new_order(grant_type: GrantType = GrantType.PURCHASE) -> GrantOrder:
 
 @pytest.fixture
 async def flow(time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[GrantFlow]:
-    """A worker with fakes on the time-skipping server. No workflow is cached, so each task replays all before it."""
+    """A flow for tests in which no time passes but the real one."""
+    async with _grant_flow(time_skipping, request.node.name) as begun:
+        yield begun
+
+
+@pytest.fixture
+async def long_flow(own_time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[GrantFlow]:
+    """A flow for tests that let time pass."""
+    async with _grant_flow(own_time_skipping, request.node.name) as begun:
+        yield begun
+
+
+@asynccontextmanager
+async def _grant_flow(environment: WorkflowEnvironment, test: str) -> AsyncIterator[GrantFlow]:
+    """A worker with fakes. No workflow is cached, so each task replays all before it."""
     queue = f"queue-{uuid4()}"
-    clock = ServerClock(time_skipping)
+    clock = ServerClock(environment)
     ledger, stripe = FakeLedger(now=clock.read), FakeStripe()
     worker = Worker(
-        time_skipping.client,
+        environment.client,
         task_queue=queue,
         workflows=[CreditGrantWorkflow],
         activities=[*steps_of(ledger), *steps_of(stripe)],
         max_cached_workflows=0,
     )
     async with worker:
-        case = request.node.name.removeprefix("test_")
         await clock.set()
-        flow = GrantFlow(time_skipping, queue, case, ledger, stripe, clock)
+        flow = GrantFlow(environment, queue, test.removeprefix("test_"), ledger, stripe, clock)
         yield flow
         await flow.store_history()
         await flow.end()
