@@ -172,9 +172,9 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def found(look: Callable[[], Awaitable[T | None]]) -> T:
+async def found(look: Callable[[], Awaitable[T | None]], *, seconds: float = ANSWER_SECONDS) -> T:
     """Looks again and again until something is found."""
-    async with asyncio.timeout(ANSWER_SECONDS):
+    async with asyncio.timeout(seconds):
         while True:
             seen = await look()
             if seen is not None:

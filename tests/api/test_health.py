@@ -15,6 +15,8 @@ from local.postgres import EmbeddedPostgres
 from tests.api.running import ADMIN_TOKEN, RunningApi, found, running_api
 from tests.conftest import ROOT, Database
 
+PROCESS_STARTS_SECONDS = 60.0
+
 
 async def test_the_process_is_alive(api: RunningApi) -> None:
     async with api.client(None) as anybody:
@@ -80,7 +82,7 @@ async def test_requests_are_counted_under_their_routes(api: RunningApi, account:
     assert 'grantflow_http_requests_total{method="GET",route="/v1/accounts/{account_id}",status="200"}' in answer.text
     assert 'route="none",status="404"' in answer.text
     assert account not in answer.text
-    for name in ("grantflow_sockets ", "grantflow_listening 1.0", "grantflow_transaction_attempts"):
+    for name in ("grantflow_sockets ", "grantflow_listening ", "grantflow_transaction_attempts"):
         assert name in answer.text
 
 
@@ -132,7 +134,7 @@ async def test_the_process_starts_without_temporal_and_ends_cleanly(database: Da
             except httpx.ConnectError:
                 return None
 
-        answer = await found(ready)
+        answer = await found(ready, seconds=PROCESS_STARTS_SECONDS)
         assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
         nowhere = await client.post("/v1/test-clock", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, json={})
         assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not-found")
@@ -145,7 +147,7 @@ async def test_the_process_starts_without_temporal_and_ends_cleanly(database: Da
 
 async def test_a_wrong_environment_is_one_clear_line(database: Database) -> None:
     async with _process(database, GRANTFLOW_ADMIN_TOKEN="short", STRIPE_WEBHOOK_SECRET="") as (process, _):
-        _, errors = await asyncio.wait_for(process.communicate(), 10)
+        _, errors = await asyncio.wait_for(process.communicate(), PROCESS_STARTS_SECONDS)
     assert process.returncode == 2
     lines = errors.decode().splitlines()
     assert [line.partition(":")[0] for line in lines] == ["STRIPE_WEBHOOK_SECRET", "GRANTFLOW_ADMIN_TOKEN"]
