@@ -1,12 +1,10 @@
 """A grant's workflow under test: fakes behind it, the time-skipping server below, every task a replay."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -20,11 +18,8 @@ from temporalio.worker import Worker
 from messages import names
 from messages.grants import Grant, GrantOrder, GrantStage, GrantStatus, GrantType
 from tests.workflows.fakes import FakeLedger, FakeStripe, steps_of
+from tests.workflows.recording import store_history
 from workflows.credit_grant import CreditGrantWorkflow
-
-HISTORIES = Path(__file__).resolve().parent.parent / "histories"
-# A run with this variable stores the history of every case, for the replay test. The files are committed.
-RECORD = "GRANTFLOW_RECORD_HISTORIES"
 
 REAL_POLL_SECONDS = 0.05
 REAL_POLLS = 200
@@ -124,14 +119,6 @@ class GrantFlow:
         with suppress(RPCError):
             await self.handle.terminate("the test is over")
 
-    async def store_history(self) -> None:
-        """Writes the case's history where the replay test finds it, if that is asked for."""
-        if os.environ.get(RECORD):
-            history = await self.handle.fetch_history()
-            folder = HISTORIES / names.CREDIT_GRANT_WORKFLOW
-            folder.mkdir(exist_ok=True)
-            (folder / f"{self.case}.json").write_text(history.to_json())
-
 
 def new_order(grant_type: GrantType = GrantType.PURCHASE) -> GrantOrder:
     """An order of 1,000 credits under a new operation id."""
@@ -175,5 +162,5 @@ async def _grant_flow(environment: WorkflowEnvironment, test: str) -> AsyncItera
         await clock.set()
         flow = GrantFlow(environment, queue, test.removeprefix("test_"), ledger, stripe, clock)
         yield flow
-        await flow.store_history()
+        await store_history(flow.handle, names.CREDIT_GRANT_WORKFLOW, flow.case)
         await flow.end()

@@ -103,6 +103,10 @@ class FakeLedger(GrantLedgerSteps):
     async def record_customer(self, customer: Customer) -> None:
         self.customer = customer.stripe_customer_id
 
+    def forget_customer(self) -> None:
+        """The account is not known at Stripe yet."""
+        self.customer = None
+
     def _write(self, operation_id: str, stage: GrantStage, stripe_id: str | None, reason: str | None) -> Grant:
         row = self.grants[operation_id]
         known = None if stage is GrantStage.STUCK else row.stripe_grant_id or stripe_id

@@ -167,7 +167,7 @@ async def test_a_grant_voided_at_stripe_is_stuck_and_made_again(long_flow: Grant
 
 
 async def test_a_missing_customer_is_made_first(long_flow: GrantFlow) -> None:
-    long_flow.ledger.customer = None
+    long_flow.ledger.forget_customer()
     long_flow.stripe.customer_script = [outage(), stored_500()]
     await long_flow.begin()
     await long_flow.reaches(GrantStage.AWAITING_WEBHOOK, after=timedelta(seconds=10))
@@ -176,7 +176,7 @@ async def test_a_missing_customer_is_made_first(long_flow: GrantFlow) -> None:
 
 
 async def test_a_refused_customer_makes_the_grant_stuck(flow: GrantFlow) -> None:
-    flow.ledger.customer = None
+    flow.ledger.forget_customer()
     flow.stripe.customer_script = [refused("Invalid email address")]
     await flow.begin()
     assert (await flow.reaches(GrantStage.STUCK)).reason == "Stripe refused: Invalid email address"
