@@ -16,6 +16,7 @@ from ledger.rules.errors import (
     InvalidOrder,
     LedgerError,
     LimitExceeded,
+    PaymentAlreadyGranted,
     UnknownAccount,
     UnknownGrant,
 )
@@ -25,6 +26,7 @@ _REFUSALS: dict[type[Exception], Failure] = {
     UnknownAccount: Failure.UNKNOWN_ACCOUNT,
     UnknownGrant: Failure.UNKNOWN_GRANT,
     IdempotencyConflict: Failure.IDEMPOTENCY_CONFLICT,
+    PaymentAlreadyGranted: Failure.IDEMPOTENCY_CONFLICT,
     InvalidOrder: Failure.INVALID_ORDER,
     LimitExceeded: Failure.LIMIT_EXCEEDED,
     StripeAuthenticationRequired: Failure.STRIPE_AUTHENTICATION_REQUIRED,
