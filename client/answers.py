@@ -1,0 +1,155 @@
+"""What the service answers, typed. Fields that a newer service adds are let through unseen."""
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+T = TypeVar("T")
+
+
+class Answer(BaseModel):
+    """An answer; its fields are camelCase on the wire and snake_case here."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True, extra="ignore")
+
+    def to_wire(self) -> dict[str, Any]:
+        """The answer as it came, for programs that read JSON."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class PaymentMethod(Answer):
+    """The default payment method of an account."""
+
+    payment_method_id: str
+    kind: str
+    brand: str | None = None
+    last4: str | None = None
+    expiry_month: int | None = None
+    expiry_year: int | None = None
+
+
+class Account(Answer):
+    """An account. ``stripe_customer_id`` is None until Stripe knows it."""
+
+    account_id: str
+    kind: str
+    name: str
+    email: str | None
+    external_id: str | None
+    stripe_customer_id: str | None
+    next_quota_reset: datetime
+    referral_code: str
+    created_at: datetime
+    payment_method: PaymentMethod | None = None
+
+
+class Grant(Answer):
+    """A grant. ``balance`` credits are left of ``principal``; ``stage`` is how far Stripe's side has come.
+
+    ``temporal_ui_url`` is only told to operators, of grants whose mirroring is not finished.
+    """
+
+    grant_id: str
+    operation_id: str
+    account_id: str
+    type: str
+    priority: int
+    principal: int
+    balance: int
+    description: str | None
+    expires_at: datetime | None
+    created_at: datetime
+    stage: str
+    stage_since: datetime
+    stripe_grant_id: str | None
+    reason: str | None
+    workflow_id: str
+    temporal_ui_url: str | None = None
+
+
+class Granted(Answer):
+    """The grant, and whether this request made it; a repeat finds it made."""
+
+    grant: Grant
+    created: bool
+
+
+class Page(Answer, Generic[T]):
+    """A page of a list; ``next_cursor`` is None on the last one."""
+
+    data: list[T]
+    next_cursor: str | None
+
+
+class OrderTaken(Answer):
+    """An operator's order was given to the grant's workflow; ``stage`` is where the grant stood then."""
+
+    operation_id: str
+    workflow_id: str
+    stage: str
+
+
+class Revocation(Answer):
+    """What a revocation took back, in credits."""
+
+    operation_id: str
+    grant_id: str
+    revoked: int
+    reason: str
+    replayed: bool
+
+
+class Balance(Answer):
+    """An account's balance in credits. ``balance_breakdown`` has all five types of grants."""
+
+    account_id: str
+    seq: int
+    prev_seq: int
+    usage: int
+    remaining_balance: int
+    net_balance: int
+    debt: int
+    held: int
+    balance_breakdown: dict[str, int]
+    next_quota_reset: datetime
+
+
+class BalanceNews(Balance):
+    """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought."""
+
+    auto_topup_added: int | None = None
+
+
+class ActionFailed(Answer):
+    """Something did not work. ``message`` is for people and says what to do; ``action_url`` leads to where."""
+
+    error: str
+    message: str
+    retryable: bool = False
+    request_id: str | None = None
+    action_url: str | None = None
+    remaining_balance: int | None = None
+
+
+class GrantStatus(Answer):
+    """Where a grant stands, in its workflow's words."""
+
+    operation_id: str
+    account_id: str
+    grant_type: str
+    credits: int
+    stage: str
+    stage_since: datetime
+    stripe_grant_id: str | None
+    reason: str | None
+    details: str
+    answered_by: str
+
+
+class MovedClock(Answer):
+    """The product's new now, after the test clock was moved."""
+
+    now: datetime
+    stand_in_told: bool

@@ -1,0 +1,50 @@
+"""How a command speaks to the API, and what its exit code says: 0 done, 1 refused, 2 wrong usage, 3 cannot reach."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import typer
+
+from client.cli.screen import complain
+from client.errors import Refused, Unreachable
+from client.http import GrantflowClient
+
+# A person waits: the service gets a second or two to come back.
+ATTEMPTS = 4
+
+REFUSED, WRONG_USAGE, CANNOT_REACH = 1, 2, 3
+
+T = TypeVar("T")
+
+
+def speak(api_url: str, token: str, work: Callable[[GrantflowClient], Awaitable[T]]) -> T:
+    """Does the work with a client, or ends the command with the sentence and the exit code that say why not."""
+
+    async def with_client() -> T:
+        async with GrantflowClient(api_url, token, attempts=ATTEMPTS) as client:
+            return await work(client)
+
+    return run(with_client)
+
+
+def run(work: Callable[[], Awaitable[T]]) -> T:
+    """Does the work, or ends the command as ``speak`` does."""
+
+    async def awaited() -> T:
+        return await work()
+
+    try:
+        return asyncio.run(awaited())
+    except Refused as refused:
+        complain(_words(refused))
+        raise typer.Exit(REFUSED) from None
+    except Unreachable as unreachable:
+        complain(str(unreachable))
+        raise typer.Exit(CANNOT_REACH) from None
+
+
+def _words(refused: Refused) -> str:
+    if refused.code == "internal" and refused.request_id:
+        return f"{refused.detail} (request {refused.request_id})"
+    return refused.detail
