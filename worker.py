@@ -41,7 +41,6 @@ def build_worker(
     engine: AsyncEngine,
     stripe: StripeGateway,
     *,
-    task_queue: str = TASK_QUEUE,
     interceptors: Sequence[Interceptor] = (),
 ) -> Worker:
     """A worker with every workflow and activity that we have."""
@@ -50,7 +49,7 @@ def build_worker(
     sweeps = Sweeps(engine, stripe, Flows(client))
     return Worker(
         client,
-        task_queue=task_queue,
+        task_queue=TASK_QUEUE,
         workflows=WORKFLOWS,
         activities=[
             grant_ledger.create_local_grant,
@@ -84,7 +83,7 @@ def build_worker(
     )
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -> None:
     """Runs the worker until it is asked to stop (SIGINT or SIGTERM)."""
     async with AsyncExitStack() as parts:
         engine = open_engine(settings.sqlalchemy_url)
@@ -101,7 +100,7 @@ async def run(settings: Settings) -> None:
         stop = asyncio.Event()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-        async with build_worker(client, engine, stripe):
+        async with build_worker(client, engine, stripe, interceptors=interceptors):
             print("worker ready", flush=True)  # noqa: T201 - the supervisor waits for this line
             await stop.wait()
 

@@ -33,6 +33,8 @@ ANSWER_SECONDS = 5
 # Attaching a card is two or three calls to Stripe.
 PAYMENT_METHOD_SECONDS = 15
 _RPC_TIMEOUT = timedelta(seconds=ANSWER_SECONDS)
+# When a worker dies in the middle of a workflow's task, another gets it after so long (Temporal's default is 10 s).
+_TASK_TIMEOUT = timedelta(seconds=5)
 
 
 class FlowRefused(Exception):
@@ -173,6 +175,7 @@ def _placing(order: GrantOrder) -> dict[str, Any]:
     return {
         "id": names.grant_workflow_id(order.operation_id),
         "task_queue": names.TASK_QUEUE,
+        "task_timeout": _TASK_TIMEOUT,
         "static_summary": f"{order.credits} {order.type} credits",
         "search_attributes": TypedSearchAttributes(
             [
@@ -194,7 +197,7 @@ async def _answered_within(seconds: float) -> AsyncIterator[None]:
     except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
         raise _refusal(error.cause) from error
     except WorkflowAlreadyStartedError as error:
-        raise FlowUnavailable("The grant has just been finished by another request; repeat this one.") from error
+        raise FlowUnavailable("Another request with this id has just been finished; repeat this one.") from error
     except (
         TimeoutError,
         RPCError,
@@ -203,6 +206,10 @@ async def _answered_within(seconds: float) -> AsyncIterator[None]:
         WorkflowQueryRejectedError,
         WorkflowUpdateRPCTimeoutOrCancelledError,
     ) as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # The SDK tells a cancelled caller of a timeout; who was cancelled must not go on.
+            raise asyncio.CancelledError from error
         raise FlowUnavailable(f"Temporal did not answer within {seconds:g} s ({type(error).__name__}).") from error
 
 
