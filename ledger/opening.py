@@ -58,8 +58,7 @@ async def open_account(engine: AsyncEngine, opening: Opening) -> OpenedAccount:
         free_credits=opening.free_credits,
     )
     account_id = uuid7()
-    known = await _known(engine, opening, account_id)
-    if known is not None:
+    if opening.external_id is not None and (known := await _known(engine, opening, account_id)) is not None:
         return known
     try:
         account = await with_serializable_transaction(

@@ -63,9 +63,10 @@ def called_name(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else ""
 
 
-def functions(path: Path) -> dict[str, FunctionNode]:
-    """Every function of the file, nested ones too, by name."""
-    return {node.name: node for node in ast.walk(tree_of(path)) if isinstance(node, FunctionNode)}
+@cache
+def functions(path: Path) -> list[FunctionNode]:
+    """Every function of the file, outer ones before those inside them."""
+    return [node for node in ast.walk(tree_of(path)) if isinstance(node, FunctionNode)]
 
 
 def without_docstring(path: Path) -> Iterator[ast.AST]:

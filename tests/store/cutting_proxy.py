@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-COMMIT = b"COMMIT"
+COMMIT = b"COMMIT;"  # not the end of READ COMMITTED
 
 
 class CuttingProxy:
