@@ -1,5 +1,6 @@
 """Problem responses (RFC 9457): the one crossing from our errors to what a client reads."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
@@ -41,12 +42,14 @@ class BodyTooLarge(HTTPException):
 class Problem(Exception):
     """An error as clients read it: ``code`` is one of the catalogue's, ``members`` are the numbers that matter."""
 
-    def __init__(self, code: str, detail: str, *, retryable: bool = False, **members: Any) -> None:
+    def __init__(
+        self, code: str, detail: str, *, retryable: bool = False, members: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
         self.retryable = retryable
-        self.members = members
+        self.members = members or {}
         self.headers: dict[str, str] = {}
 
     @property
@@ -82,8 +85,8 @@ def problem_of(error: Exception) -> Problem | None:
             return error
         case InvalidOrder():
             return _invalid_field(str(error), field=error.field, problem=error.problem)
-        case LedgerError():
-            return Problem(error.code, str(error), retryable=error.retryable, **vars(error))
+        case LedgerError() if error.code in CATALOGUE:
+            return Problem(error.code, str(error), retryable=error.retryable, members=vars(error))
         case FlowRefused():
             return _refused(error)
         case FlowUnavailable():
@@ -91,7 +94,7 @@ def problem_of(error: Exception) -> Problem | None:
         case RequestValidationError():
             return _invalid(error)
         case BodyTooLarge():
-            return Problem("too-large", error.detail, limit=error.limit)
+            return Problem("too-large", error.detail, members={"limit": error.limit})
         case HTTPException():
             return _of_framework(error)
         case _:
@@ -107,7 +110,15 @@ def _refused(refusal: FlowRefused) -> Problem | None:
     if refusal.failure == Failure.INVALID_ORDER:
         details = refusal.details
         return _invalid_field(refusal.message, field=details.get("field", ""), problem=details.get("problem", ""))
-    return Problem(code, refusal.message, **refusal.details)
+    if code == "payment-method-refused":
+        return Problem(code, refusal.message, members=_words_of_stripe(refusal.details))
+    return Problem(code, refusal.message, members=refusal.details)
+
+
+def _words_of_stripe(details: Mapping[str, Any]) -> dict[str, Any]:
+    """Stripe's own codes, under names that are not mistaken for ours."""
+    named = {"stripe_code": details.get("code"), "decline_code": details.get("decline_code")}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 def _outcome_unknown(what: str) -> Problem:
@@ -116,14 +127,14 @@ def _outcome_unknown(what: str) -> Problem:
 
 
 def _invalid_field(detail: str, *, field: str, problem: str) -> Problem:
-    return Problem("invalid-request", detail, errors=[{"field": field, "problem": problem}])
+    return Problem("invalid-request", detail, members={"errors": [{"field": field, "problem": problem}]})
 
 
 def _invalid(error: RequestValidationError) -> Problem:
     if any(each["type"] == "json_invalid" for each in error.errors()):
         return Problem("malformed-body", "The body is not JSON. " + CATALOGUE["malformed-body"].mend)
     errors = field_errors(error.errors())
-    return Problem("invalid-request", one_sentence(errors), errors=errors)
+    return Problem("invalid-request", one_sentence(errors), members={"errors": errors})
 
 
 def _of_framework(error: HTTPException) -> Problem:

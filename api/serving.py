@@ -1,6 +1,7 @@
 """The HTTP server, with the settings and the goodbye that the contract asks for."""
 
 import asyncio
+import logging
 import socket
 
 import uvicorn
@@ -48,4 +49,10 @@ def make_server(app: FastAPI, live: LiveHub, *, host: str, port: int) -> ApiServ
         log_config=None,
         server_header=False,
     )
+    logging.getLogger("uvicorn.error").addFilter(_tells_no_ticket)
     return ApiServer(config, live)
+
+
+def _tells_no_ticket(record: logging.LogRecord) -> bool:
+    """uvicorn logs the path of each WebSocket with its query, where tickets are."""
+    return '"WebSocket %s"' not in str(record.msg)

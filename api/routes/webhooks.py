@@ -80,4 +80,4 @@ def _believed(body: bytes, signature: str | None, secret: str) -> VerifiedEvent:
         return verify_event(body, signature, secret=secret, now=time.time())
     except BadWebhook as bad:
         WEBHOOKS_REJECTED.labels(bad.reason).inc()
-        raise Problem("invalid-webhook", f"{bad.message} Nothing was stored.", reason=bad.reason) from None
+        raise Problem("invalid-webhook", f"{bad.message} Nothing was stored.", members={"reason": bad.reason}) from None

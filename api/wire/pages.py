@@ -47,7 +47,7 @@ def read_cursor(cursor: str | None, *, of: str) -> PageKey | None:
     except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
         problem = "is not a cursor of this list; take nextCursor of a page of it"
         raise Problem(
-            "invalid-request", f"cursor {problem}", errors=[{"field": "cursor", "problem": problem}]
+            "invalid-request", f"cursor {problem}", members={"errors": [{"field": "cursor", "problem": problem}]}
         ) from None
     return key
 

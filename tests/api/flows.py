@@ -13,6 +13,7 @@ from messages.failures import Failure
 from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder, StripeGrantConfirmation
 
 DECLINED = "pm_card_chargeDeclined"
+DECLINED_WORDS = "Your card was declined."
 
 _FAILURES: dict[type[LedgerError], Failure] = {
     InvalidOrder: Failure.INVALID_ORDER,
@@ -75,7 +76,13 @@ class LocalFlows:
         """Attaches any card but the one that declines."""
         self._answer_or_fail()
         if order.payment_method_id == DECLINED:
-            raise FlowRefused(Failure.STRIPE_REFUSED, "Your card was declined.", {"decline_code": "generic_decline"})
+            said = {
+                "message": DECLINED_WORDS,
+                "code": "card_declined",
+                "status": 402,
+                "decline_code": "generic_decline",
+            }
+            raise FlowRefused(Failure.STRIPE_REFUSED, DECLINED_WORDS, said)
         method = PaymentMethod(payment_method_id="pm_1", kind="card", brand="visa", last4="4242")
         await record_payment_method(self._engine, DefaultPaymentMethod(order.account_id, method))
         return method

@@ -77,7 +77,7 @@ async def test_a_payment_method_that_stripe_refuses_is_a_402(api: RunningApi, ac
     assert answer.status_code == 402
     problem = answer.json()
     assert (problem["code"], problem["detail"]) == ("payment-method-refused", "Your card was declined.")
-    assert problem["declineCode"] == "generic_decline"
+    assert (problem["stripeCode"], problem["declineCode"]) == ("card_declined", "generic_decline")
     assert (await api.admin.get(f"/v1/accounts/{account}")).json()["paymentMethod"] is None
 
 

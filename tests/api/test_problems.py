@@ -1,5 +1,6 @@
 """What a problem looks like, also where the framework or a fault makes it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,10 @@ import httpx
 import pytest
 
 from api.catalogue import CATALOGUE
+from api.problems import problem_of
+from gateways.temporal.flows import FlowRefused
+from ledger.rules.errors import LedgerError
+from messages.failures import Failure
 from tests.api.running import ADMIN_TOKEN, RunningApi, new_id
 from tests.store.support import session
 
@@ -138,6 +143,22 @@ async def test_tokens_beyond_ascii(api: RunningApi) -> None:
     async with api.client(None) as nobody:
         answer = await nobody.get("/v1/accounts/x", headers=[(b"Authorization", "Bearer tökén".encode())])
     _check(answer, 401, "unauthenticated")
+
+
+def test_every_refusal_of_the_ledger_has_a_status() -> None:
+    refusals = LedgerError.__subclasses__()
+    assert refusals
+    assert {refusal.code for refusal in refusals} <= set(CATALOGUE)
+
+
+def test_every_failure_of_a_workflow_has_a_problem() -> None:
+    details = {"code": "x", "message": "y", "status": 1, "detail": "z", "operation_id": "op-1"}
+    for failure in Failure:
+        problem = problem_of(FlowRefused(failure, "No.", details))
+        assert problem is not None
+        body = json.loads(problem.response(request_id="r", public_url="").body)
+        assert (body["status"], body["code"], body["requestId"]) == (problem.status, problem.code, "r")
+        assert problem.status != 500
 
 
 async def test_every_error_is_explained_where_its_type_leads(api: RunningApi) -> None:

@@ -217,7 +217,8 @@ async def test_the_admin_token_opens_no_socket(api: RunningApi) -> None:
     assert (code, "belongs to no account" in reason) == (1008, True)
 
 
-async def test_a_ticket_opens_one_socket(api: RunningApi, account: str) -> None:
+async def test_a_ticket_opens_one_socket(api: RunningApi, account: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     async with api.client(await api.token_of(account)) as holder:
         answer = await holder.post("/v1/tickets")
     assert answer.json()["expiresInSeconds"] == 30
@@ -225,6 +226,7 @@ async def test_a_ticket_opens_one_socket(api: RunningApi, account: str) -> None:
     async with api.socket_with(query=query) as socket:
         assert (await socket.ask("usage"))["accountId"] == account
     assert (await _closed_with(api, query=query))[0] == 1008
+    assert answer.json()["ticket"] not in caplog.text
 
 
 async def test_pages_of_strangers_may_not_use_a_token(api: RunningApi, account: str) -> None:
