@@ -13,7 +13,7 @@ from client.cli.screen import complain, say
 from client.cli.speaking import WRONG_USAGE, run
 from client.socket import Event, GrantflowSocket
 
-REACHED_SECONDS = 5.0
+REACHED_SECONDS = 3.0
 
 
 def add_to(app: typer.Typer) -> None:

@@ -156,7 +156,7 @@ def test_every_failure_of_a_workflow_has_a_problem() -> None:
     for failure in Failure:
         problem = problem_of(FlowRefused(failure, "No.", details))
         assert problem is not None
-        body = json.loads(problem.response(request_id="r", public_url="").body)
+        body = json.loads(bytes(problem.response(request_id="r", public_url="").body))
         assert (body["status"], body["code"], body["requestId"]) == (problem.status, problem.code, "r")
         assert problem.status != 500
 
