@@ -72,7 +72,7 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
         settings=ApiSettings(
             admin_token=settings.admin_token.get_secret_value(),
             webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
-            public_url=settings.public_url.rstrip("/"),
+            public_url=_public_url(settings),
             origins=settings.origins,
             temporal_ui_url=settings.temporal_ui_url,
             temporal_namespace=settings.temporal_namespace,
@@ -80,6 +80,13 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
             stripe_api_base=settings.stripe_api_base,
         ),
     )
+
+
+def _public_url(settings: Settings) -> str:
+    """Where we are reached: as told, or at the address that we listen on, if that is one address."""
+    if settings.public_url or settings.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+        return settings.public_url.rstrip("/")
+    return f"http://{settings.host}:{settings.port}"
 
 
 async def _wait_for_database(engine: AsyncEngine) -> None:

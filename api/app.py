@@ -14,7 +14,7 @@ from api.body_limit import BodyLimit
 from api.calls import call_of
 from api.context import Context
 from api.parts import Parts
-from api.problems import Problem, problem_of
+from api.problems import PROBLEM_RESPONSES, Problem, problem_of
 from api.routes import accounts, clock, grants, health, page, webhooks
 from api.socket import door
 
@@ -40,6 +40,7 @@ def create_app(parts: Parts) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        responses=PROBLEM_RESPONSES,
         middleware=[
             Middleware(Context, public_url=parts.settings.public_url),
             Middleware(BodyLimit),

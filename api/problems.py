@@ -30,6 +30,31 @@ _CODES_OF_FAILURE: dict[str, str] = {
 }
 
 
+# What OpenAPI says of every answer that is none of a route's own.
+PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "A problem (RFC 9457). /errors lists the codes; more members carry the numbers that matter.",
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["type", "title", "status", "detail", "code", "retryable", "requestId"],
+                    "properties": {
+                        "type": {"type": "string", "format": "uri-reference"},
+                        "title": {"type": "string"},
+                        "status": {"type": "integer"},
+                        "detail": {"type": "string"},
+                        "code": {"type": "string", "enum": list(CATALOGUE)},
+                        "retryable": {"type": "boolean"},
+                        "requestId": {"type": "string"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
 class BodyTooLarge(HTTPException):
     """The body has more than ``limit`` bytes. It is the framework's kind of error because it comes out of the reading
     of a body, and everything else that does so is taken for a body that can't be parsed."""

@@ -23,7 +23,7 @@ from messages.customers import PaymentMethodOrder
 router = APIRouter(prefix="/v1", tags=["accounts"])
 
 
-@router.post("/accounts", status_code=201)
+@router.post("/accounts", status_code=201, responses={200: {"model": AccountAnswer, "description": "A repeat"}})
 async def create_account(
     body: AccountRequest, parts: TheParts, admin: AsAdmin, call: ThisCall, response: Response
 ) -> AccountAnswer:

@@ -1,6 +1,6 @@
 """Grants: making them, reading them, and what operators may do with them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -32,7 +32,10 @@ router = APIRouter(prefix="/v1", tags=["grants"])
 OpenStage = Literal["local", "stripe-pending", "awaiting-webhook", "stuck"]
 
 
-@router.post("/accounts/{account_id}/grants", status_code=201)
+_REPEAT: dict[int | str, dict[str, Any]] = {200: {"model": GrantAnswer, "description": "A repeat: the same grant"}}
+
+
+@router.post("/accounts/{account_id}/grants", status_code=201, responses=_REPEAT)
 async def create_grant(
     account_id: str, body: GrantRequest, parts: TheParts, admin: AsAdmin, call: ThisCall, response: Response
 ) -> GrantAnswer:

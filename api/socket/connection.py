@@ -58,8 +58,9 @@ class Connection:
 
     def dismiss(self) -> None:
         """Asks the client to come again, and closes."""
-        self._outbox.answer(RequestReconnect())
-        self._outbox.close(RESTART)
+        if not self._outbox.is_closing:
+            self._outbox.answer(RequestReconnect())
+            self._outbox.close(RESTART)
 
     async def _serve(self) -> None:
         reader, writer = asyncio.create_task(self._read()), asyncio.create_task(self._write())

@@ -81,14 +81,15 @@ class Outbox:
             self._pushes[balance.account_id] = balance
             self._changed.set()
 
-    def close(self, closing: Closing, *, at_once: bool = False) -> None:
-        """Closes the connection after what waits, or ``at_once``. The first call counts."""
-        if self._closing is None:
-            self._closing = closing
-            if at_once:
-                self._answers.clear()
-                self._pushes.clear()
-            self._changed.set()
+    @property
+    def is_closing(self) -> bool:
+        """Whether ``close`` was called."""
+        return self._closing is not None
+
+    def close(self, closing: Closing) -> None:
+        """Closes the connection after what waits."""
+        self._closing = closing
+        self._changed.set()
 
     async def next(self) -> str | Closing:
         """The next text frame to send, or the end."""

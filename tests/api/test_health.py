@@ -97,6 +97,9 @@ async def test_the_pages_for_people(api: RunningApi) -> None:
             assert (await anybody.get(link)).status_code == 200
     credits = described["components"]["schemas"]["GrantRequest"]["properties"]["credits"]
     assert credits == {"type": "integer", "minimum": 1, "maximum": 10**12, "title": "Credits"}
+    assert "HTTPValidationError" not in described["components"]["schemas"], "our errors look otherwise"
+    answers = described["paths"]["/v1/accounts/{account_id}/grants"]["post"]["responses"]
+    assert set(answers) == {"200", "201", "default"}
     assert "bearer" in str(described["components"]["securitySchemes"]).lower()
 
 
@@ -138,7 +141,7 @@ async def test_the_process_starts_without_temporal_and_ends_cleanly(database: Da
         assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
         nowhere = await client.post("/v1/test-clock", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, json={})
         assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not-found")
-        assert nowhere.json()["type"] == "/errors#not-found"
+        assert nowhere.json()["type"] == f"{url}/errors#not-found"
         process.send_signal(signal.SIGTERM)
         _, errors = await asyncio.wait_for(process.communicate(), 10)
     assert process.returncode in (0, -signal.SIGTERM)
