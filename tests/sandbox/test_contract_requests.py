@@ -2,15 +2,13 @@
 
 import re
 import time
-from typing import Any
 
 import httpx
 
 from stripe_sandbox.resources import ENDPOINTS
 from tests.sandbox.drive import use_everything
-from tests.sandbox.standin import API_KEY, StandIn
-
-AUTHORIZATION = {"Authorization": f"Bearer {API_KEY}"}
+from tests.sandbox.replay import AUTHORIZATION, replay
+from tests.sandbox.standin import StandIn
 
 
 async def test_the_walk_uses_every_endpoint(stand_in: StandIn) -> None:
@@ -37,13 +35,3 @@ async def test_stripe_mock_would_have_noticed(stripe_mock: str, http: httpx.Asyn
     assert unknown.status_code == 400
     missing = await http.post(f"{stripe_mock}/v1/billing/credit_grants", data={"name": "x"}, headers=AUTHORIZATION)
     assert missing.status_code == 400
-
-
-async def replay(http: httpx.AsyncClient, stripe_mock: str, request: dict[str, Any]) -> httpx.Response:
-    """Send a logged request to stripe-mock."""
-    url, headers = stripe_mock + request["path"], dict(AUTHORIZATION)
-    if request["method"] != "POST":
-        return await http.request(request["method"], url, params=request["form"], headers=headers)
-    # httpx names no type for an empty form, and stripe-mock wants one.
-    headers["Content-Type"] = "application/x-www-form-urlencoded"
-    return await http.post(url, data=request["form"], headers=headers)
