@@ -15,9 +15,10 @@ class Patience:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
-# The ledger comes back: what has been begun is finished whenever it does. Refusals are not retried.
+# The ledger comes back: what has been begun is finished whenever it does. Refusals are not retried. It gives up a
+# transaction by itself after 20 s (ledger.transaction.PATIENCE_SECONDS), with a reason; an attempt outlasts that.
 LEDGER = Patience(
-    attempt=timedelta(seconds=15),
+    attempt=timedelta(seconds=30),
     retry=RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_interval=timedelta(seconds=10)),
 )
 
