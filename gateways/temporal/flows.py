@@ -80,6 +80,9 @@ class Flows:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             **_placing(order),
         )
+        # The start has a future of its own, which complains in the log when nobody looks how it ended.
+        started = asyncio.ensure_future(start.workflow_handle())
+        started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         async with _answered_within(ANSWER_SECONDS):
             granted: Grant = await self._client.execute_update_with_start_workflow(
                 names.CREATE_LOCAL_GRANT,

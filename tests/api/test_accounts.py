@@ -102,3 +102,11 @@ async def test_the_test_clock_moves_expiry(api: RunningApi) -> None:
     assert answer.json()["standInTold"] is False
     after = (await api.admin.get(f"/v1/accounts/{account_id}/balance")).json()
     assert (before["remainingBalance"], after["remainingBalance"]) == (100, 0)
+
+
+async def test_the_test_clock_moves_ten_years_in_all(api: RunningApi) -> None:
+    nine_years = 9 * 366 * 86_400
+    assert (await api.admin.post("/v1/test-clock", json={"advanceSeconds": nine_years})).status_code == 200
+    answer = await api.admin.post("/v1/test-clock", json={"advanceSeconds": nine_years})
+    assert answer.status_code == 422, answer.text
+    assert "ten years" in answer.json()["detail"]
