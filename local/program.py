@@ -5,7 +5,6 @@ import sys
 from collections.abc import MutableMapping, Sequence
 
 from client.cli import app
-
 from local import screen
 from local.commands import LOCAL_COMMANDS, add_commands, data_dir_of
 from local.errors import LocalError

@@ -360,7 +360,9 @@ def upgrade() -> None:
             "fk_journal_account_id_operation_id",
         ),
         deferred(["account_id"], ["accounts.account_id"], "fk_journal_account_id"),
-        deferred(["account_id", "grant_id"], ["grants.account_id", "grants.grant_id"], "fk_journal_account_id_grant_id"),
+        deferred(
+            ["account_id", "grant_id"], ["grants.account_id", "grants.grant_id"], "fk_journal_account_id_grant_id"
+        ),
         sa.PrimaryKeyConstraint("entry_id", name=op.f("pk_journal")),
     )
     op.create_index(op.f("ix_journal_account_id_entry_id"), "journal", ["account_id", "entry_id"], unique=False)
