@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateways.temporal.flows import FlowUnavailable
 from ledger import granting, inbox, mirroring
-from ledger.rules.errors import LedgerError, UnknownGrant
+from ledger.rules.errors import LedgerError, LedgerUnavailable, UnknownGrant
 from ledger.store.inbox import InboxEvent
 from messages.grants import CLOSED_STAGES, GrantStage, StageChange, StripeGrantConfirmation
 from messages.sweeps import SweepReport
@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 
 # An event that fails for a reason of its own, and not because a part is down, is set aside after so many tries.
 POISONED_AFTER = 8
+# No grant of ours has a longer one (the database says so), and Temporal would not take it as a workflow's id.
+OPERATION_ID_LONGEST = 200
+REASON_LONGEST = 500
 
 
 class GrantSignals(Protocol):
@@ -42,23 +45,36 @@ class InboxDelivery:
             event = await inbox.find_event(self._engine, event_id)
             if event is not None and event.state == "received":
                 await self._deliver(event)
-        except LedgerError as error:
+        except (FlowUnavailable, LedgerError) as error:
             _log.warning("The event %s stays in the inbox: %s", event_id, error)
         except Exception:
             # A task of its own has nobody to raise to; the event is safe in the inbox, and the sweep comes by.
             _log.exception("The event %s stays in the inbox.", event_id)
 
     async def deliver_due(self, *, limit: int, beat: Callable[[], None] = lambda: None) -> SweepReport:
-        """Delivers the events that are due, at most ``limit``; ``beat`` is called after each."""
+        """Delivers the events that are due, at most ``limit``; ``beat`` is called after each.
+
+        An outage ends the page: each event more would only wait for it as well.
+        """
         events = await inbox.due_events(self._engine, limit=limit)
-        done = 0
+        done = failed = 0
         for event in events:
-            done += await self._deliver(event)
+            try:
+                if await self._deliver(event):
+                    done += 1
+                else:
+                    failed += 1
+            except (FlowUnavailable, LedgerUnavailable) as error:
+                _log.warning("The delivery ends early, the next tick goes on: %s", error)
+                break
             beat()
-        return SweepReport(done=done, left=len(events) - done)
+        return SweepReport(done=done, left=len(events) - done - failed, failed=failed)
 
     async def _deliver(self, event: InboxEvent) -> bool:
-        """True when the event's wait is over."""
+        """True when the event's wait is over, False when it failed and comes again.
+
+        Raises FlowUnavailable or LedgerUnavailable when a part is down; the event stays in the inbox.
+        """
         try:
             state, reason = await self._handle(event)
         except Malformed as error:
@@ -66,19 +82,25 @@ class InboxDelivery:
             _log.error("The event %s (%s) is quarantined: %s", event.event_id, event.type, error)
         except FlowUnavailable as error:
             await inbox.postpone_event(self._engine, event, reason=str(error))
-            return False
-        except (LedgerError, ValueError, KeyError, TypeError) as error:
+            raise
+        except LedgerUnavailable:
+            raise
+        except Exception as error:
+            # Whatever is wrong with one event: it must not stay at the head of the line and keep all others waiting.
             return await self._fail(event, error)
         await inbox.close_event(self._engine, event.event_id, state=state, reason=reason)
         return True
 
     async def _fail(self, event: InboxEvent, error: Exception) -> bool:
         if event.attempts + 1 < POISONED_AFTER:
-            _log.warning("The event %s (%s) failed and comes again: %s", event.event_id, event.type, error)
-            await inbox.postpone_event(self._engine, event, reason=f"{type(error).__name__}: {error}")
+            _log.warning("The event %s (%s) failed and comes again.", event.event_id, event.type, exc_info=error)
+            await inbox.postpone_event(self._engine, event, reason=_words(error))
             return False
-        _log.error("The event %s (%s) is quarantined after %s tries.", event.event_id, event.type, POISONED_AFTER)
-        reason = f"failed {POISONED_AFTER} times, at last: {type(error).__name__}: {error}"
+        tries = event.attempts + 1
+        _log.error(
+            "The event %s (%s) is quarantined after %s tries.", event.event_id, event.type, tries, exc_info=error
+        )
+        reason = f"failed {tries} times, at last: {type(error).__name__}: {error}"
         await inbox.close_event(self._engine, event.event_id, state="quarantined", reason=reason)
         return True
 
@@ -91,7 +113,7 @@ class InboxDelivery:
 
     async def _credit_grant_created(self, event: InboxEvent) -> tuple[str, str | None]:
         stripe_grant_id, operation_id = _credit_grant(event.payload)
-        if operation_id is None:
+        if operation_id is None or not 1 <= len(operation_id) <= OPERATION_ID_LONGEST:
             return "ignored", "a credit grant that was not made by us"
         confirmation = StripeGrantConfirmation(stripe_grant_id=stripe_grant_id, event_id=event.event_id)
         if await self._flows.confirm_grant(operation_id, confirmation):
@@ -107,6 +129,11 @@ class InboxDelivery:
         change = StageChange(operation_id, GrantStage.CONFIRMED, stripe_grant_id=stripe_grant_id)
         await mirroring.change_stage(self._engine, change)
         return "processed", None if grant.stage not in CLOSED_STAGES else f"the grant was {grant.stage} before"
+
+
+def _words(error: Exception) -> str:
+    """The error as an operator reads it beside the event; a database's can be pages long."""
+    return f"{type(error).__name__}: {error}"[:REASON_LONGEST]
 
 
 def _credit_grant(payload: dict[str, Any]) -> tuple[str, str | None]:

@@ -1,11 +1,13 @@
 """The grant flow's steps at Stripe. Each is one call, under a key that was stored before."""
 
 from activities.failures import final_failures
-from gateways.stripe.errors import StripeRefused
+from gateways.stripe.errors import StripeOutcomeUnknown, StripeRefused
 from gateways.stripe.gateway import StripeGateway
 from messages.customers import Customer, CustomerRequest
 from messages.grant_steps import GrantStripeSteps
 from messages.grants import FoundMirror, MirrorClosing, MirrorQuestion, MirrorRequest, StripeGrant, StripeGrantId
+
+_NOT_FOUND = 404
 
 
 class GrantStripe(GrantStripeSteps):
@@ -36,20 +38,25 @@ class GrantStripe(GrantStripeSteps):
 
 
 async def close_at_stripe(stripe: StripeGateway, closing: MirrorClosing) -> None:
-    """Voids the credit grant; where Stripe refuses because some was applied, ends it instead.
+    """Voids the credit grant; where Stripe refuses because some was applied, or fails, ends it instead.
 
-    One that is closed already, or unknown to Stripe, is closed enough: the refusal of both calls says so.
+    What counts is that it is closed in the end, whoever did it: one that was closed before refuses both calls, and
+    one that Stripe does not know is closed enough.
     """
     try:
         await stripe.void_credit_grant(closing)
-    except StripeRefused:
+    except (StripeRefused, StripeOutcomeUnknown):
         try:
             await stripe.expire_credit_grant(closing)
-        except StripeRefused:
-            current = await stripe.retrieve_credit_grant(_id_of(closing))
-            if not current.closed:
+        except (StripeRefused, StripeOutcomeUnknown):
+            if not await _is_closed(stripe, StripeGrantId(closing.stripe_grant_id)):
                 raise
 
 
-def _id_of(closing: MirrorClosing) -> StripeGrantId:
-    return StripeGrantId(closing.stripe_grant_id)
+async def _is_closed(stripe: StripeGateway, grant: StripeGrantId) -> bool:
+    try:
+        return (await stripe.retrieve_credit_grant(grant)).closed
+    except StripeRefused as refusal:
+        if refusal.status == _NOT_FOUND:
+            return True
+        raise

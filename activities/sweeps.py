@@ -2,60 +2,80 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.delivery import InboxDelivery
+from activities.delivery import GrantSignals, InboxDelivery
 from activities.grant_stripe import close_at_stripe
+from activities.pages import Pages, Pause
 from gateways.stripe.errors import StripeError, StripeOutage, StripeOutcomeUnknown
 from gateways.stripe.gateway import StripeGateway
-from gateways.temporal.flows import Flows, FlowUnavailable
 from ledger import customers, granting, mirroring
 from messages.customers import CustomerRequest
-from messages.grants import GrantStage, MirrorClosing, MirrorRequest, StageChange
+from messages.grants import GrantOrder, GrantStage, MirrorClosing, MirrorRequest, StageChange
 from messages.sweep_steps import SweepSteps
 from messages.sweeps import SweepReport
 
 _log = logging.getLogger(__name__)
-Item = TypeVar("Item")
 
 # A fifth of the 25 requests a second that Stripe allows on an endpoint: payments go first.
 STRIPE_PAUSE_SECONDS = 1 / 5
 # What five a second can do within one tick of a minute.
 STRIPE_PAGE = 250
 INBOX_PAGE = 500
+# Stripe keeps a key for at least 24 hours. What has waited longer than this is looked for first, by its workflow.
+KEY_LIFE = timedelta(hours=20)
+
+
+class GrantFlows(GrantSignals, Protocol):
+    """What the sweeps need of Temporal."""
+
+    async def adopt_grant(self, order: GrantOrder) -> None: ...
 
 
 class Sweeps(SweepSteps):
     """See :class:`messages.sweep_steps.SweepSteps` for what each sweep does."""
 
-    def __init__(self, engine: AsyncEngine, stripe: StripeGateway, flows: Flows) -> None:
+    def __init__(
+        self, engine: AsyncEngine, stripe: StripeGateway, flows: GrantFlows, *, pause: Pause = asyncio.sleep
+    ) -> None:
+        """``pause`` waits the given seconds between two items."""
         self._engine = engine
         self._stripe = stripe
         self._flows = flows
         self._delivery = InboxDelivery(engine, flows)
+        self._customers = Pages[CustomerRequest](
+            lambda request: request.account_id, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
+        )
+        self._late = Pages[str](str, size=STRIPE_PAGE, pause_seconds=0, pause=pause)
+        self._mirrors = Pages[str](str, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause)
+        self._closings = Pages[MirrorClosing](
+            lambda closing: closing.operation_id, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
+        )
 
     async def deliver_inbox(self) -> SweepReport:
         return await self._delivery.deliver_due(limit=INBOX_PAGE, beat=activity.heartbeat)
 
     async def create_missing_customers(self) -> SweepReport:
-        missing = await customers.accounts_without_customer(self._engine, limit=STRIPE_PAGE)
-        return await _paced(missing, self._create_customer)
+        missing = await customers.accounts_without_customer(self._engine, limit=self._customers.to_read)
+        return await self._customers.do(missing, self._create_customer)
 
     async def pump_mirrors(self) -> SweepReport:
-        work = await mirroring.pump_work(self._engine, limit=STRIPE_PAGE)
-        for operation_id in work.late:
-            await self._hand_over(operation_id)
-            activity.heartbeat()
-        return await _paced(work.to_mirror, self._mirror)
+        limit = max(self._late.to_read, self._mirrors.to_read)
+        work = await mirroring.pump_work(self._engine, limit=limit)
+        late = await self._late.do(work.late, self._hand_over)
+        mirrored = await self._mirrors.do(work.to_mirror, self._mirror)
+        return SweepReport(
+            done=late.done + mirrored.done, left=late.left + mirrored.left, failed=late.failed + mirrored.failed
+        )
 
     async def close_mirrors(self) -> SweepReport:
-        spent = await mirroring.spent_mirrors(self._engine, limit=STRIPE_PAGE)
-        return await _paced(spent, self._close)
+        spent = await mirroring.spent_mirrors(self._engine, limit=self._closings.to_read)
+        return await self._closings.do(spent, self._close)
 
     async def _create_customer(self, request: CustomerRequest) -> None:
         try:
@@ -66,9 +86,12 @@ class Sweeps(SweepSteps):
         await customers.record_customer(self._engine, customer)
 
     async def _mirror(self, operation_id: str) -> None:
-        """Mirrors one grant. What is not plain (no customer yet, a refusal, an unknown outcome) gets a workflow."""
+        """Mirrors one grant. What is not plain (a refusal, an unknown outcome, an old key) gets a workflow."""
         request = (await mirroring.prepare_mirror(self._engine, operation_id)).request
         if request is None:
+            return
+        if datetime.now(UTC) - request.key_stored_at > KEY_LIFE:
+            await self._hand_over(operation_id)
             return
         try:
             made = await self._stripe.create_credit_grant(await self._with_customer(request))
@@ -84,8 +107,10 @@ class Sweeps(SweepSteps):
     async def _with_customer(self, request: MirrorRequest) -> MirrorRequest:
         if request.stripe_customer_id is not None:
             return request
-        await self._create_customer(await customers.prepare_customer(self._engine, request.account_id))
         known = await customers.prepare_customer(self._engine, request.account_id)
+        if known.stripe_customer_id is None:
+            await self._create_customer(known)
+            known = await customers.prepare_customer(self._engine, request.account_id)
         return replace(request, stripe_customer_id=known.stripe_customer_id)
 
     async def _hand_over(self, operation_id: str) -> None:
@@ -95,21 +120,3 @@ class Sweeps(SweepSteps):
     async def _close(self, closing: MirrorClosing) -> None:
         await close_at_stripe(self._stripe, closing)
         await mirroring.record_closing(self._engine, closing.operation_id)
-
-
-async def _paced(items: Sequence[Item], do: Callable[[Item], Awaitable[None]]) -> SweepReport:
-    """Does the items one by one, at Stripe's pace. An outage ends the page; an item's own failure only skips it."""
-    done = failed = 0
-    for item in items:
-        try:
-            await do(item)
-            done += 1
-        except (StripeOutage, FlowUnavailable) as error:
-            _log.warning("The sweep ends early, the next tick goes on: %s", error)
-            break
-        except StripeError as error:
-            _log.error("The sweep skips %s: %s", item, error)
-            failed += 1
-        activity.heartbeat()
-        await asyncio.sleep(STRIPE_PAUSE_SECONDS)
-    return SweepReport(done=done, left=len(items) - done - failed, failed=failed)

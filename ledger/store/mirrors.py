@@ -205,7 +205,7 @@ async def give_to_workflow(tx: AsyncConnection, operation_id: str) -> None:
 async def spent(tx: AsyncConnection, *, account_id: UUID | None, limit: int) -> list[MirrorClosing]:
     """Mirrors that stand open at Stripe although their grant has nothing left, or was given up.
 
-    Those that expire by themselves at Stripe are left to it.
+    Those whose time has run out are left to Stripe, where it has run out as well and nothing can be closed any more.
     """
     query: Select[Any] = (
         select(grant_mirrors.c.operation_id, grant_mirrors.c.stripe_grant_id)
@@ -215,6 +215,7 @@ async def spent(tx: AsyncConnection, *, account_id: UUID | None, limit: int) -> 
             grant_mirrors.c.closed_at.is_(None),
             grant_mirrors.c.stage.in_(tuple(CLOSED_STAGES)),
             or_(grants.c.balance == 0, grant_mirrors.c.stage == GrantStage.ABANDONED),
+            or_(grants.c.expires_at.is_(None), grants.c.expires_at > LEDGER_NOW),
         )
         .limit(limit)
     )
