@@ -54,7 +54,7 @@ async def create(client: StripeClient, request: MirrorRequest, *, metered_price:
 async def find(client: StripeClient, question: MirrorQuestion) -> FoundMirror:
     """Pages through the customer's credit grants for the one with our operation id: Stripe has no search for them.
 
-    One that was voided does not count: it mirrors nothing any more.
+    One that was voided or ended does not count: it mirrors nothing any more.
     """
     async with our_errors():
         page = await client.v1.billing.credit_grants.list_async(
@@ -79,5 +79,12 @@ def _as_ours(grant: CreditGrant) -> StripeGrant:
     return StripeGrant(
         stripe_grant_id=grant.id,
         operation_id=metadata.get("operationId"),
-        closed=grant.voided_at is not None,
+        closed=grant.voided_at is not None or _was_ended(grant),
     )
+
+
+def _was_ended(grant: CreditGrant) -> bool:
+    """Whether the grant was ended by a call: that sets its expiry to the instant of the change, and a grant can't be
+    made or moved to expire in the past. One whose time has simply run out was a good mirror for as long as it lived.
+    """
+    return grant.expires_at is not None and grant.expires_at <= grant.updated

@@ -5,8 +5,12 @@ https://docs.stripe.com/error-low-level says which answers are stored under an i
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import stripe
+
+# A proxy's page of HTML would fill an operator's screen and a workflow's history.
+MESSAGE_LONGEST = 500
 
 
 class StripeError(Exception):
@@ -34,13 +38,15 @@ class StripeAuthenticationRequired(StripeRefused):
 
 
 class StripeOutage(StripeError):
-    """Stripe can't be reached, is busy (429), is still working on this key (409) or does not accept our secret key.
-    The same call under the same idempotency key is safe, and is what to do."""
+    """Stripe can't be reached (or something on the way refuses in its place), is busy (429), is still working on this
+    key (409) or does not accept our secret key. The same call under the same idempotency key is safe, and is what
+    to do."""
 
 
 class StripeOutcomeUnknown(StripeError):
-    """Stripe failed (5xx) with the work done or not. The failure may be stored under the key and replayed:
-    look whether it was done, and only then try again, under the next key."""
+    """Stripe failed (5xx, or an answer that can't be read) with the work done or not; or the key has been used with
+    other parameters, by a call of which we know nothing. The failure may be stored under the key and replayed: look
+    whether it was done, and only then try again, under the next key."""
 
 
 @asynccontextmanager
@@ -50,16 +56,27 @@ async def our_errors() -> AsyncIterator[None]:
         yield
     except stripe.StripeError as error:
         raise _family_of(error) from error
+    except (AttributeError, KeyError, TypeError) as error:
+        # The library trips over JSON that is not Stripe's, such as a proxy's {"error": "Bad gateway"}.
+        raise StripeOutcomeUnknown(f"Stripe's answer can't be read ({error}).") from error
 
 
 def _family_of(error: stripe.StripeError) -> StripeError:
-    message = error.user_message or str(error) or type(error).__name__
-    status, code = error.http_status, error.code
-    if status is None or status in (401, 403, 409, 429):
+    told, status = _told(error), error.http_status
+    code, decline_code = told.get("code"), told.get("decline_code")
+    message = (error.user_message or type(error).__name__)[:MESSAGE_LONGEST]
+    if status is None or status in (401, 403, 408, 409, 429) or (not told and 400 <= status < 500):
         return StripeOutage(message, code=code, status=status)
-    if status >= 500:
+    if not 400 <= status < 500 or status == 424 or isinstance(error, stripe.IdempotencyError):
         return StripeOutcomeUnknown(message, code=code, status=status)
-    decline_code = getattr(error.error, "decline_code", None) if error.error else None
     if "authentication_required" in (code, decline_code):
         return StripeAuthenticationRequired(message, code=code, status=status, decline_code=decline_code)
     return StripeRefused(message, code=code, status=status, decline_code=decline_code)
+
+
+def _told(error: stripe.StripeError) -> dict[str, Any]:
+    """What Stripe itself says in the body; empty where something on the way answered. The library's own ``code`` is
+    None for most of its classes."""
+    body = error.json_body
+    told = body.get("error") if isinstance(body, dict) else None
+    return told if isinstance(told, dict) else {}

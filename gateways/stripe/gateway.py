@@ -82,7 +82,8 @@ class StripeGateway:
                 {"customer": call.stripe_customer_id},
                 {"idempotency_key": call.idempotency_key},
             )
-        card = attached.card
+        # Only cards have this field; the library raises for one that is not there.
+        card = getattr(attached, "card", None)
         return PaymentMethod(
             payment_method_id=attached.id,
             kind=attached.type,
