@@ -18,7 +18,7 @@ from local.postgres import APPLICATION, OWNER, SUPERUSER, EmbeddedPostgres
 from local.test_clock import install_test_clock
 from settings import asyncpg_url
 
-pytest_plugins = ("tests.temporal_servers",)
+pytest_plugins = ("tests.stripe_servers", "tests.temporal_servers")
 
 ROOT = Path(__file__).resolve().parent.parent
 

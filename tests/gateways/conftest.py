@@ -7,12 +7,7 @@ import httpx
 import pytest
 
 from tests.gateways.stripe_parts import StripeParts, stripe_parts
-from tests.sandbox import conftest as sandbox
 from tests.sandbox.standin import RecordingClient
-
-http = sandbox.http
-stripe_mock = sandbox.stripe_mock
-stripe_transport = sandbox.stripe_transport
 
 
 @pytest.fixture
