@@ -78,8 +78,8 @@ class MigrationSettings(BaseSettings):
 
 
 def asyncpg_url(url: str) -> str:
-    """``postgresql://…`` as SQLAlchemy's asynchronous driver wants it."""
-    return "postgresql+asyncpg://" + url.split("://", 1)[1]
+    """``postgresql://…`` as SQLAlchemy's asynchronous driver wants it: it calls libpq's ``sslmode`` ``ssl``."""
+    return "postgresql+asyncpg://" + url.split("://", 1)[1].replace("?sslmode=", "?ssl=").replace("&sslmode=", "&ssl=")
 
 
 def plain_url(url: str) -> str:

@@ -43,9 +43,10 @@ def final_failures(*, reading: bool = False) -> Iterator[None]:
     try:
         yield
     except StripeOutage as error:
-        raise ApplicationError(error.message, type=Failure.STRIPE_OUTAGE) from error
+        # Without the cause: the chain below a lost connection is long, and Temporal cuts failures that are too large.
+        raise ApplicationError(error.message, type=Failure.STRIPE_OUTAGE) from None
     except StripeOutcomeUnknown as error:
-        raise ApplicationError(error.message, type=Failure.STRIPE_OUTCOME_UNKNOWN, non_retryable=not reading) from error
+        raise ApplicationError(error.message, type=Failure.STRIPE_OUTCOME_UNKNOWN, non_retryable=not reading) from None
     except (LedgerError, StripeRefused) as error:
         failure = _REFUSALS.get(type(error))
         if failure is None:

@@ -160,15 +160,26 @@ class CreditGrantWorkflow:
 
     async def _after_refusal(self, error: ActivityError) -> Grant:
         """A refusal may be Stripe's limit of unused grants: closes what is spent and tries again, else it is stuck."""
-        spent = await in_ledger(GrantLedgerSteps.spent_mirrors, AccountId(self._order.account_id))
-        for closing in spent:
-            await at_stripe(GrantStripeSteps.close_stripe_grant, closing, summary="makes room")
-            await in_ledger(GrantLedgerSteps.record_closing, closing)
-        if spent:
+        if await self._make_room():
             return await self._with_next_key()
         self._retry_asked = False
         cause = refusal(error)
         return await self._change(GrantStage.STUCK, reason=f"Stripe refused: {cause.message if cause else error}")
+
+    async def _make_room(self) -> bool:
+        """Closes the account's spent mirrors at Stripe; True when one was closed. One that can't be is passed over."""
+        closed = False
+        for closing in await in_ledger(GrantLedgerSteps.spent_mirrors, AccountId(self._order.account_id)):
+            try:
+                await at_stripe(GrantStripeSteps.close_stripe_grant, closing, summary="makes room")
+            except ActivityError as error:
+                if not failed_with(error, Failure.STRIPE_REFUSED, Failure.STRIPE_OUTCOME_UNKNOWN):
+                    raise
+                workflow.logger.warning("%s stays open at Stripe: %s", closing.stripe_grant_id, error.cause)
+            else:
+                await in_ledger(GrantLedgerSteps.record_closing, closing)
+                closed = True
+        return closed
 
     async def _wait_for_operator(self, grant: Grant) -> Grant:
         with suppress(TimeoutError):

@@ -142,6 +142,7 @@ class FakeStripe(GrantStripeSteps):
         self.keys_used: list[str] = []
         self.customer_script: list[Exception] = []
         self.closings: list[str] = []
+        self.unclosable: set[str] = set()
         self.looks = 0
 
     async def create_stripe_customer(self, request: CustomerRequest) -> Customer:
@@ -169,6 +170,8 @@ class FakeStripe(GrantStripeSteps):
         return self.grants[grant.stripe_grant_id]
 
     async def close_stripe_grant(self, closing: MirrorClosing) -> None:
+        if closing.stripe_grant_id in self.unclosable:
+            raise refused("This credit grant can't be closed.")
         self.closings.append(closing.stripe_grant_id)
 
     def make(self, request: MirrorRequest) -> StripeGrant:

@@ -156,6 +156,15 @@ async def test_at_stripes_limit_spent_mirrors_make_room(flow: GrantFlow) -> None
     assert flow.ledger.closed == ["op-old"]
 
 
+async def test_a_spent_mirror_that_can_not_be_closed_is_passed_over(flow: GrantFlow) -> None:
+    flow.stripe.script = [refused("This customer has 100 unused credit grants.")]
+    flow.ledger.spent = [MirrorClosing("op-old", "credgr_old", "close-op-old")]
+    flow.stripe.unclosable = {"credgr_old"}
+    await flow.begin()
+    assert (await flow.reaches(GrantStage.STUCK)).reason is not None
+    assert flow.ledger.closed == []
+
+
 async def test_a_grant_voided_at_stripe_is_stuck_and_made_again(long_flow: GrantFlow) -> None:
     await long_flow.begin()
     await long_flow.reaches(GrantStage.AWAITING_WEBHOOK)
