@@ -96,11 +96,8 @@ class InboxDelivery:
             _log.warning("The event %s (%s) failed and comes again.", event.event_id, event.type, exc_info=error)
             await inbox.postpone_event(self._engine, event, reason=_words(error))
             return False
-        tries = event.attempts + 1
-        _log.error(
-            "The event %s (%s) is quarantined after %s tries.", event.event_id, event.type, tries, exc_info=error
-        )
-        reason = f"failed {tries} times, at last: {type(error).__name__}: {error}"
+        reason = f"failed {event.attempts + 1} times, at last: {_words(error)}"
+        _log.error("The event %s (%s) is quarantined: it %s", event.event_id, event.type, reason, exc_info=error)
         await inbox.close_event(self._engine, event.event_id, state="quarantined", reason=reason)
         return True
 

@@ -41,20 +41,26 @@ class Sweeps(SweepSteps):
     """See :class:`messages.sweep_steps.SweepSteps` for what each sweep does."""
 
     def __init__(
-        self, engine: AsyncEngine, stripe: StripeGateway, flows: GrantFlows, *, pause: Pause = asyncio.sleep
+        self,
+        engine: AsyncEngine,
+        stripe: StripeGateway,
+        flows: GrantFlows,
+        *,
+        pause: Pause = asyncio.sleep,
+        page: int = STRIPE_PAGE,
     ) -> None:
-        """``pause`` waits the given seconds between two items."""
+        """``pause`` waits the given seconds between two of at most ``page`` items of a sweep at Stripe."""
         self._engine = engine
         self._stripe = stripe
         self._flows = flows
         self._delivery = InboxDelivery(engine, flows)
         self._customers = Pages[CustomerRequest](
-            lambda request: request.account_id, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
+            lambda request: request.account_id, size=page, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
         )
-        self._late = Pages[str](str, size=STRIPE_PAGE, pause_seconds=0, pause=pause)
-        self._mirrors = Pages[str](str, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause)
+        self._late = Pages[str](str, size=page, pause_seconds=0, pause=pause)
+        self._mirrors = Pages[str](str, size=page, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause)
         self._closings = Pages[MirrorClosing](
-            lambda closing: closing.operation_id, size=STRIPE_PAGE, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
+            lambda closing: closing.operation_id, size=page, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
         )
 
     async def deliver_inbox(self) -> SweepReport:
