@@ -62,6 +62,8 @@ class _Trouble:
     repeat: bool = True
 
 
+LOCK_TIMEOUT = "lock timeout"
+
 _LOST = _Trouble("connection lost")
 _TROUBLES = {
     "40001": _Trouble("serialization failure"),
@@ -72,7 +74,7 @@ _TROUBLES = {
     "57P03": _LOST,
     "53300": _LOST,
     # Nothing was written, and whoever waited once should not wait twelve times.
-    "55P03": _Trouble("lock timeout", repeat=False),
+    "55P03": _Trouble(LOCK_TIMEOUT, repeat=False),
     "57014": _Trouble("statement timeout", repeat=False),
     "25006": _Trouble("database is read-only", repeat=False),
 }

@@ -92,6 +92,21 @@ class ExternalIdConflict(LedgerError):
         self.kind = kind
 
 
+class InsufficientCredits(LedgerError):
+    """The account can't pay. ``available`` is what it could pay under the policy that was asked for, room for debt
+    included; ``remaining`` is what it can spend."""
+
+    code = "insufficient-credits"
+
+    def __init__(self, *, needed: int, available: int, remaining: int) -> None:
+        super().__init__(
+            f"{needed} credits are needed and {available} are available. Nothing was taken: add credits, or ask for less."
+        )
+        self.needed = needed
+        self.available = available
+        self.remaining = remaining
+
+
 class StageForbids(LedgerError):
     """The grant's mirror is at a stage at which this can't be done."""
 
@@ -118,3 +133,17 @@ class LedgerUnavailable(LedgerError):
         self.what = what
         self.attempts = attempts
         self.reason = reason
+
+
+class Overloaded(LedgerError):
+    """More requests wait than the process takes on, or more than one account's share of them. Nothing was written."""
+
+    code = "service-unavailable"
+    retryable = True
+
+    def __init__(self, *, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} requests are waiting already, and this one was not taken on; nothing was written. "
+            "Repeat it after a moment with the same operation id."
+        )
+        self.waiting = waiting

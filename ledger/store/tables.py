@@ -53,7 +53,7 @@ ENTRY_KINDS = (
     "expired",
     "revoked",
 )
-OPERATION_KINDS = ("grant", "revoke", "expire")
+OPERATION_KINDS = ("grant", "revoke", "expire", "consume")
 DEBT_KINDS = ("debt-paid", "debt-incurred")
 INBOX_STATES = ("received", "processed", "ignored", "quarantined")
 

@@ -1,0 +1,279 @@
+"""Deciding a batch of consumptions: each item by the pure rule, in the order of arrival, on balances that run."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from ledger.rules.burn_order import is_live
+from ledger.rules.burning import Burned, OnInsufficient, Purse, SpendableGrant
+from ledger.rules.errors import IdempotencyConflict, UnknownAccount
+from ledger.store.consumptions import LockedSpender, RecordedOperation, Writes
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeOrder:
+    """A demand for credits. ``request_id`` is never the same for two calls; by it a call knows its own work again."""
+
+    account_id: str
+    operation_id: str
+    credits: int
+    on_insufficient: OnInsufficient = OnInsufficient.REFUSE
+    description: str | None = None
+    actor: str = ""
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """What one grant paid for an operation. ``operation_id`` is the one that the grant was made under."""
+
+    grant_id: str
+    operation_id: str
+    type: str
+    credits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """The answer to a consumption, in credits. ``consumed`` is the sum of the allocations and ``debt_incurred``.
+
+    ``from_purchased`` is the part from purchases and rollovers. ``debt``, ``remaining`` and ``net`` are the account's
+    after it. ``replayed`` tells the first answer from its repeats.
+    """
+
+    operation_id: str
+    consumed: int
+    from_purchased: int
+    allocations: tuple[Allocation, ...]
+    debt_incurred: int
+    debt: int
+    remaining: int
+    net: int
+    replayed: bool
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """An order in a batch, with its payload as it is recorded (``request_json`` is ``request`` in JSON).
+
+    ``may_be_written``: an earlier attempt came as far as its commit, and nobody knows what became of it.
+    """
+
+    order: ConsumeOrder
+    account_id: UUID
+    request: dict[str, Any]
+    request_json: str
+    may_be_written: bool = False
+
+    @classmethod
+    def of(cls, order: ConsumeOrder, account_id: UUID) -> "Item":
+        """The item of an order whose form has been checked."""
+        request = {
+            "credits": order.credits,
+            "onInsufficient": str(order.on_insufficient),
+            "description": order.description,
+        }
+        return cls(order, account_id, request, json.dumps(request))
+
+    @property
+    def key(self) -> tuple[UUID, str]:
+        """What the operation is known by."""
+        return self.account_id, self.order.operation_id
+
+
+Outcome = Consumed | Exception
+
+
+@dataclass(slots=True)
+class Decision:
+    """What becomes of each item, what is to be written for it, and the accounts' new change numbers."""
+
+    outcomes: dict[Item, Outcome]
+    writes: Writes
+    changes: dict[UUID, int]
+
+
+def decide(spenders: Mapping[UUID, LockedSpender], items: Iterable[Item]) -> Decision:
+    """Judges the items one after another. Whatever goes wrong with one is that one's outcome alone."""
+    writes = Writes()
+    books: dict[UUID, _Book] = {}
+    accepted: dict[tuple[UUID, str], tuple[Item, Consumed]] = {}
+    outcomes: dict[Item, Outcome] = {}
+    for item in items:
+        try:
+            first = accepted.get(item.key)
+            if first is not None:
+                outcomes[item] = _repeated(item, *first)
+                continue
+            book = books.get(item.account_id)
+            if book is None:
+                book = books[item.account_id] = _Book.opened(spenders, item)
+            consumed = book.consume(item, writes)
+        except Exception as error:
+            outcomes[item] = error
+        else:
+            accepted[item.key] = item, consumed
+            outcomes[item] = consumed
+    for book in books.values():
+        book.close(writes)
+    return Decision(outcomes, writes, {book.spender.account_id: book.seq for book in books.values() if book.changed})
+
+
+def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:
+    """The first answer once more, or the conflict."""
+    order = item.order
+    if recorded.kind != "consume" or recorded.request != item.request or recorded.answer is None:
+        return IdempotencyConflict(order.operation_id)
+    answer = recorded.answer
+    return Consumed(
+        operation_id=order.operation_id,
+        consumed=order.credits,
+        from_purchased=answer["fromPurchased"],
+        allocations=tuple(Allocation(*each) for each in answer["allocations"]),
+        debt_incurred=answer["debtIncurred"],
+        debt=answer["debt"],
+        remaining=answer["remaining"],
+        net=answer["remaining"] - answer["debt"],
+        # A call that finds its own work was not acknowledged; it is the first to be answered.
+        replayed=not (item.may_be_written and recorded.request_id == order.request_id),
+    )
+
+
+def _repeated(item: Item, first: Item, consumed: Consumed) -> Outcome:
+    if first.request != item.request:
+        return IdempotencyConflict(item.order.operation_id)
+    return replace(consumed, replayed=True)
+
+
+@dataclass(slots=True)
+class _Book:
+    """One account in the batch, as it stands after the items that have been decided."""
+
+    spender: LockedSpender
+    purse: Purse
+    expired: list[SpendableGrant]
+    seq: int
+    burned: dict[UUID, SpendableGrant] = field(default_factory=dict)
+
+    @classmethod
+    def opened(cls, spenders: Mapping[UUID, LockedSpender], item: Item) -> "_Book":
+        spender = spenders.get(item.account_id)
+        if spender is None:
+            raise UnknownAccount(item.order.account_id)
+        live, expired = spender.grants, []
+        # The account knows a bound on its next expiry: before it, there is nothing to look for.
+        if not is_live(spender.next_expiry, spender.now):
+            live = [grant for grant in spender.grants if is_live(grant.expires_at, spender.now)]
+            expired = [grant for grant in spender.grants if not is_live(grant.expires_at, spender.now)]
+            expired.sort(key=lambda grant: (grant.expires_at or spender.now, str(grant.grant_id)))
+        purse = Purse(live, spender.debt, spender.debt_cap)
+        return cls(spender, purse, expired, spender.seq)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was accepted. A refusal writes nothing, not even an expiry."""
+        return self.seq > self.spender.seq
+
+    def consume(self, item: Item, writes: Writes) -> Consumed:
+        """Takes the credits and writes the rows. Raises InsufficientCredits, with nothing changed."""
+        order = item.order
+        burned = self.purse.burn(order.credits, order.on_insufficient)
+        consumed = _answer(order, self.purse, burned)
+        if not self.changed:
+            self._book_expired(order, writes)
+        self.seq += 1
+        self._enter(order, burned, writes)
+        answer = {
+            "fromPurchased": consumed.from_purchased,
+            "allocations": [(each.grant_id, each.operation_id, each.type, each.credits) for each in consumed.allocations],
+            "debtIncurred": consumed.debt_incurred,
+            "debt": consumed.debt,
+            "remaining": consumed.remaining,
+        }
+        writes.operations.append(
+            (
+                item.account_id,
+                order.operation_id,
+                "consume",
+                item.request_json,
+                json.dumps(answer),
+                order.actor,
+                order.request_id,
+            )
+        )
+        return consumed
+
+    def _enter(self, order: ConsumeOrder, burned: Burned, writes: Writes) -> None:
+        spender = self.spender
+        account_id, seq, now, operation_id = spender.account_id, self.seq, spender.now, order.operation_id
+        net = self.purse.net + order.credits
+        for grant, credits in burned.drawn:
+            net -= credits
+            self.burned[grant.grant_id] = grant
+            writes.entries.append(
+                (
+                    *(account_id, seq, "consumed", operation_id, grant.grant_id, -credits, net),
+                    *(order.actor, order.request_id, grant.price_cents, grant.price_credits, grant.currency, now),
+                )
+            )
+        if burned.debt_incurred:
+            writes.entries.append(
+                (
+                    *(account_id, seq, "debt-incurred", operation_id, None, -burned.debt_incurred, self.purse.net),
+                    *(order.actor, order.request_id, None, None, None, now),
+                )
+            )
+
+    def _book_expired(self, order: ConsumeOrder, writes: Writes) -> None:
+        """As ``ledger/expiry.py`` does: before anything else, and counting from the instant of the expiry."""
+        net = self.spender.balance - self.spender.debt
+        for grant in self.expired:
+            net -= grant.balance
+            operation_id = f"expire/{grant.operation_id}"
+            request = json.dumps({"grantId": str(grant.grant_id)})
+            writes.operations.append(
+                (self.spender.account_id, operation_id, "expire", request, None, "system", order.request_id)
+            )
+            writes.entries.append(
+                (
+                    *(self.spender.account_id, self.seq + 1, "expired", operation_id, grant.grant_id, -grant.balance),
+                    *(net, "system", order.request_id, grant.price_cents, grant.price_credits, grant.currency),
+                    grant.expires_at,
+                )
+            )
+            writes.grants.append((grant.grant_id, 0))
+
+    def close(self, writes: Writes) -> None:
+        """Writes what the account and its grants have come to."""
+        if not self.changed:
+            return
+        writes.grants.extend((grant.grant_id, grant.balance) for grant in self.burned.values())
+        purse = self.purse
+        writes.accounts.append(
+            (self.spender.account_id, purse.debt, purse.remaining, self._next_expiry(), self.seq)
+        )
+
+    def _next_expiry(self) -> datetime | None:
+        if is_live(self.spender.next_expiry, self.spender.now):
+            return self.spender.next_expiry
+        return min((grant.expires_at for grant in self.purse.grants if grant.expires_at is not None), default=None)
+
+
+def _answer(order: ConsumeOrder, purse: Purse, burned: Burned) -> Consumed:
+    return Consumed(
+        operation_id=order.operation_id,
+        consumed=order.credits,
+        from_purchased=burned.from_purchased,
+        allocations=tuple(
+            Allocation(str(grant.grant_id), grant.operation_id, str(grant.type), credits)
+            for grant, credits in burned.drawn
+        ),
+        debt_incurred=burned.debt_incurred,
+        debt=purse.debt,
+        remaining=purse.remaining,
+        net=purse.net,
+        replayed=False,
+    )
