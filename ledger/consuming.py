@@ -216,10 +216,12 @@ class Consumption:
             return decision
 
     async def _attempt(self, items: Sequence[Item], *, skip_locked: bool) -> Decision:
-        account_ids = list({item.account_id: None for item in items})
+        demands: dict[UUID, int] = {}
+        for item in items:
+            demands[item.account_id] = demands.get(item.account_id, 0) + item.order.credits
 
         async def work(tx: AsyncConnection) -> Decision:
-            spenders = await lock_spenders(tx, account_ids, skip_locked=skip_locked)
+            spenders = await lock_spenders(tx, demands, skip_locked=skip_locked)
             decision = decide(spenders, items)
             if decision.writes.operations:
                 if not await write_consumptions(tx, decision.writes):

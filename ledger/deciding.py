@@ -76,7 +76,11 @@ class Item:
             "onInsufficient": str(order.on_insufficient),
             "description": order.description,
         }
-        return cls(order, account_id, request, json.dumps(request))
+        description = "null" if order.description is None else json.dumps(order.description)
+        request_json = (
+            f'{{"credits":{order.credits:d},"onInsufficient":"{order.on_insufficient}","description":{description}}}'
+        )
+        return cls(order, account_id, request, request_json)
 
     @property
     def key(self) -> tuple[UUID, str]:
@@ -163,13 +167,14 @@ class _Book:
         spender = spenders.get(item.account_id)
         if spender is None:
             raise UnknownAccount(item.order.account_id)
-        live, expired = spender.grants, []
+        live, expired, remaining = spender.grants, [], spender.balance
         # The account knows a bound on its next expiry: before it, there is nothing to look for.
         if not is_live(spender.next_expiry, spender.now):
             live = [grant for grant in spender.grants if is_live(grant.expires_at, spender.now)]
             expired = [grant for grant in spender.grants if not is_live(grant.expires_at, spender.now)]
             expired.sort(key=lambda grant: (grant.expires_at or spender.now, str(grant.grant_id)))
-        purse = Purse(live, spender.debt, spender.debt_cap)
+            remaining = sum(grant.balance for grant in live)
+        purse = Purse(live, remaining, spender.debt, spender.debt_cap)
         return cls(spender, purse, expired, spender.seq)
 
     @property
@@ -186,20 +191,13 @@ class _Book:
             self._book_expired(order, writes)
         self.seq += 1
         self._enter(order, burned, writes)
-        answer = {
-            "fromPurchased": consumed.from_purchased,
-            "allocations": [(each.grant_id, each.operation_id, each.type, each.credits) for each in consumed.allocations],
-            "debtIncurred": consumed.debt_incurred,
-            "debt": consumed.debt,
-            "remaining": consumed.remaining,
-        }
         writes.operations.append(
             (
                 item.account_id,
                 order.operation_id,
                 "consume",
                 item.request_json,
-                json.dumps(answer),
+                _answer_json(consumed),
                 order.actor,
                 order.request_id,
             )
@@ -276,4 +274,15 @@ def _answer(order: ConsumeOrder, purse: Purse, burned: Burned) -> Consumed:
         remaining=purse.remaining,
         net=purse.net,
         replayed=False,
+    )
+
+
+def _answer_json(consumed: Consumed) -> str:
+    """What a repeat is answered from; :func:`answer_recorded` reads it. By hand: it is made once per consumption."""
+    allocations = ",".join(
+        f'["{each.grant_id}",{json.dumps(each.operation_id)},"{each.type}",{each.credits}]' for each in consumed.allocations
+    )
+    return (
+        f'{{"fromPurchased":{consumed.from_purchased},"allocations":[{allocations}],'
+        f'"debtIncurred":{consumed.debt_incurred},"debt":{consumed.debt},"remaining":{consumed.remaining}}}'
     )

@@ -39,18 +39,15 @@ class SpendableGrant:
 class Purse:
     """What an account can spend: its live grants in burn order, and what it owes and may owe. All of it runs.
 
-    ``remaining`` is the sum of the grants' balances. Whoever owes has nothing left to spend.
+    ``remaining`` is the sum of its live grants' balances. ``grants`` may end where no demand will reach.
     """
 
     grants: list[SpendableGrant]
+    remaining: int
     debt: int
     debt_cap: int
-    remaining: int = field(init=False)
     # The grants before this one are empty.
     _first: int = field(init=False, default=0)
-
-    def __post_init__(self) -> None:
-        self.remaining = sum(grant.balance for grant in self.grants)
 
     @property
     def net(self) -> int:

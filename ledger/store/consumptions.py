@@ -4,7 +4,7 @@ The statements are driver SQL over arrays: what they cost does not grow with SQL
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,17 +17,23 @@ from messages.grants import GrantType
 
 _TYPES = {str(grant_type): grant_type for grant_type in GrantType}
 
-# The accounts are locked in the order of their ids, so that two batches never wait for each other in a circle. The
-# grants come in burn order, which is the order of ix_grants_live (rules/burn_order.py says it in Python).
+# The accounts are locked in the order of their ids, so that two batches never wait for each other in a circle. Their
+# grants come in burn order, which is the order of ix_grants_live (rules/burn_order.py says it in Python): as many as
+# the account's demand needs, and all of them where one may have expired.
 _LOCK = """
 WITH locked AS MATERIALIZED (
     SELECT account_id, debt, debt_cap, balance, next_expiry, seq
     FROM accounts WHERE account_id = ANY ($1::uuid[]) ORDER BY account_id FOR NO KEY UPDATE {skip}
 )
 SELECT locked.*, ledger_now(), g.*
-FROM locked LEFT JOIN LATERAL (
+FROM locked JOIN unnest($1::uuid[], $2::numeric[]) AS wanted (account_id, demand) USING (account_id)
+LEFT JOIN LATERAL (
     SELECT grant_id, operation_id, type, balance, expires_at, price_cents, price_credits, currency
-    FROM grants WHERE grants.account_id = locked.account_id AND live
+    FROM (
+        SELECT *, sum(balance) OVER (ORDER BY priority, expires_at, created_at, grant_id ROWS UNBOUNDED PRECEDING) AS upto
+        FROM grants WHERE grants.account_id = locked.account_id AND live
+    ) AS filled
+    WHERE upto - balance < demand OR locked.next_expiry <= ledger_now()
     ORDER BY priority, expires_at, created_at, grant_id OFFSET 0
 ) AS g ON true
 """
@@ -70,7 +76,11 @@ SELECT found.* FROM unnest($1::uuid[], $2::text[]) AS wanted (account_id, operat
 
 @dataclass(slots=True)
 class LockedSpender:
-    """An account whose row this transaction holds, with its filled grants in burn order, expired ones included."""
+    """An account whose row this transaction holds.
+
+    ``grants``, in burn order, are those that the account's demand can reach; where one of its grants may have
+    expired (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all.
+    """
 
     account_id: UUID
     debt: int
@@ -108,11 +118,14 @@ class Writes:
 
 
 async def lock_spenders(
-    tx: AsyncConnection, account_ids: Sequence[UUID], *, skip_locked: bool = False
+    tx: AsyncConnection, demands: Mapping[UUID, int], *, skip_locked: bool = False
 ) -> dict[UUID, LockedSpender]:
-    """Locks the accounts in the order of their ids and reads what they have. Unknown ones are missing in the answer,
-    and so are those that somebody else holds if these are to be skipped."""
-    found = await tx.exec_driver_sql(_LOCK_FREE if skip_locked else _LOCK_ALL, (list(account_ids),))
+    """Locks the accounts in the order of their ids and reads what can pay for each one's demand, in credits.
+
+    Unknown accounts are missing in the answer, and so are those that somebody else holds if these are to be skipped.
+    """
+    statement = _LOCK_FREE if skip_locked else _LOCK_ALL
+    found = await tx.exec_driver_sql(statement, (list(demands), list(demands.values())))
     spenders: dict[UUID, LockedSpender] = {}
     for account_id, debt, cap, account_balance, next_expiry, seq, now, grant_id, operation_id, kind, *more in found:
         spender = spenders.get(account_id)

@@ -266,7 +266,7 @@ journal = Table(
     Column("currency", Text),
     Column("effective_at", DateTime(timezone=True), nullable=False),
     _recorded_at(),
-    _refers_to("accounts", "account_id"),
+    # The operation names the account too, and refers to it.
     _refers_to("operations", "account_id", "operation_id"),
     _refers_to("grants", "account_id", "grant_id"),
     CheckConstraint(_one_of("kind", ENTRY_KINDS), name="kind"),

@@ -1,4 +1,7 @@
-"""Consumption: operations of the kind ``consume``. Its entries, indexes and rights are those of 0001.
+"""Consumption: operations of the kind ``consume``, and a reference fewer per entry of the journal.
+
+Its entries, indexes and rights are those of 0001. An entry's account needs no reference of its own: the one to its
+operation names the account too, and the operation refers to it.
 
 Revision: 0002.
 """
@@ -16,10 +19,20 @@ depends_on: str | Sequence[str] | None = None
 def upgrade() -> None:
     """Widens the list of kinds. What stands in the table has been checked against the shorter one."""
     _allow("'grant', 'revoke', 'expire', 'consume'")
+    op.drop_constraint(op.f("fk_journal_account_id"), "journal", type_="foreignkey")
 
 
 def downgrade() -> None:
     """Narrows the list again; refused by the database once something has been consumed."""
+    op.create_foreign_key(
+        op.f("fk_journal_account_id"),
+        "journal",
+        "accounts",
+        ["account_id"],
+        ["account_id"],
+        deferrable=True,
+        initially="DEFERRED",
+    )
     _allow("'grant', 'revoke', 'expire'")
 
 
