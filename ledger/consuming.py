@@ -47,7 +47,7 @@ OUTCOMES = Counter("grantflow_consumptions", "Consumptions that were answered, b
 _log = logging.getLogger(__name__)
 
 
-class _Taken(Exception):  # noqa: N818 - a turn of events
+class _Taken(Exception):
     """An operation id of the batch is taken. Which one, and what it was used for, is looked up outside."""
 
 
@@ -93,19 +93,18 @@ class Consumption:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Commits for as long as the context is open, and some seconds longer what is waiting then."""
-        tasks = [asyncio.create_task(self._commit_again_and_again()), asyncio.create_task(self._announce())]
         self._running = True
+        committer = asyncio.create_task(self._commit_again_and_again())
+        announcer = asyncio.create_task(self._announce_again_and_again())
         try:
             yield
         finally:
             self._running = False
             self._arrived.set()
-            await asyncio.wait(tasks[:1], timeout=FINISH_SECONDS)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            self._fail_all_waiting()
-            await announce_all(self._engine, self._take_changes())
+            await _end(committer)
+            self._fail(self._queue.take(len(self._queue)), LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED))
+            self._changed.set()
+            await _end(announcer)
 
     async def consume(self, order: ConsumeOrder) -> Consumed:
         """Spends the credits; answers when that is committed. A repeat gets the first answer, with ``replayed``.
@@ -246,20 +245,21 @@ class Consumption:
         for call in calls:
             call.settle(error)
 
-    def _fail_all_waiting(self) -> None:
-        self._fail(self._queue.take(len(self._queue)), LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED))
-
     def _tell(self, changes: dict[UUID, int]) -> None:
         self._changes |= changes
         self._changed.set()
 
-    def _take_changes(self) -> list[AccountChange]:
-        changes, self._changes = self._changes, {}
-        return [AccountChange(account_id, seq) for account_id, seq in changes.items()]
-
-    async def _announce(self) -> None:
-        """Announces what has changed, by the batch, while the next batch is being committed."""
-        while True:
+    async def _announce_again_and_again(self) -> None:
+        """Announces what a batch has changed while the next one is being committed."""
+        while self._running or self._changes:
             await self._changed.wait()
             self._changed.clear()
-            await announce_all(self._engine, self._take_changes())
+            changes, self._changes = self._changes, {}
+            await announce_all(self._engine, [AccountChange(account_id, seq) for account_id, seq in changes.items()])
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Lets the task finish what it has begun, for some seconds."""
+    await asyncio.wait([task], timeout=FINISH_SECONDS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -250,9 +250,7 @@ class _Book:
             return
         writes.grants.extend((grant.grant_id, grant.balance) for grant in self.burned.values())
         purse = self.purse
-        writes.accounts.append(
-            (self.spender.account_id, purse.debt, purse.remaining, self._next_expiry(), self.seq)
-        )
+        writes.accounts.append((self.spender.account_id, purse.debt, purse.remaining, self._next_expiry(), self.seq))
 
     def _next_expiry(self) -> datetime | None:
         if is_live(self.spender.next_expiry, self.spender.now):
@@ -280,7 +278,8 @@ def _answer(order: ConsumeOrder, purse: Purse, burned: Burned) -> Consumed:
 def _answer_json(consumed: Consumed) -> str:
     """What a repeat is answered from; :func:`answer_recorded` reads it. By hand: it is made once per consumption."""
     allocations = ",".join(
-        f'["{each.grant_id}",{json.dumps(each.operation_id)},"{each.type}",{each.credits}]' for each in consumed.allocations
+        f'["{each.grant_id}",{json.dumps(each.operation_id)},"{each.type}",{each.credits}]'
+        for each in consumed.allocations
     )
     return (
         f'{{"fromPurchased":{consumed.from_purchased},"allocations":[{allocations}],'

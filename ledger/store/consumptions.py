@@ -37,7 +37,7 @@ LEFT JOIN LATERAL (
     ORDER BY priority, expires_at, created_at, grant_id OFFSET 0
 ) AS g ON true
 """
-_LOCK_ALL = _LOCK.format(skip="")
+LOCK_SPENDERS = _LOCK.format(skip="")
 _LOCK_FREE = _LOCK.format(skip="SKIP LOCKED")
 
 # The claim comes first in the reader's order only: all parts run on one snapshot, and whoever finds fewer claims than
@@ -124,8 +124,8 @@ async def lock_spenders(
 
     Unknown accounts are missing in the answer, and so are those that somebody else holds if these are to be skipped.
     """
-    statement = _LOCK_FREE if skip_locked else _LOCK_ALL
-    found = await tx.exec_driver_sql(statement, (list(demands), list(demands.values())))
+    statement = _LOCK_FREE if skip_locked else LOCK_SPENDERS
+    found: Any = await tx.exec_driver_sql(statement, (list(demands), list(demands.values())))
     spenders: dict[UUID, LockedSpender] = {}
     for account_id, debt, cap, account_balance, next_expiry, seq, now, grant_id, operation_id, kind, *more in found:
         spender = spenders.get(account_id)
@@ -153,7 +153,7 @@ async def find_operations(
     tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], RecordedOperation]:
     """What the accounts have used these operation ids for, as far as they have."""
-    found = await tx.exec_driver_sql(_FIND, _columns(keys, 2))
+    found: Any = await tx.exec_driver_sql(_FIND, _columns(keys, 2))
     return {(row[0], row[1]): RecordedOperation(row[2], _json(row[3]), _json(row[4]), row[5]) for row in found}
 
 

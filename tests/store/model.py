@@ -47,6 +47,18 @@ class ModelAccount:
             grant.left = 0
         return grant.revoked
 
+    def spend(self, credits: int, *, into_debt: bool, debt_cap: int, now: datetime) -> bool:
+        """Spends, the cheapest type first; False if it can't, and then nothing happens."""
+        if credits > sum(self.spendable(now).values()) + (max(0, debt_cap - self.debt) if into_debt else 0):
+            return False
+        self.forget_expired(now)
+        for grant in sorted(self.grants, key=_turn):
+            part = min(grant.left, credits)
+            grant.left -= part
+            credits -= part
+        self.debt += credits
+        return True
+
     def forget_expired(self, now: datetime) -> None:
         """What every change of an account begins with."""
         for grant in self.grants:
@@ -69,3 +81,8 @@ class ModelAccount:
             date = self.opened_at.replace(year=year, month=month, day=day)
             if date > now:
                 return date
+
+
+def _turn(grant: ModelGrant) -> tuple[int, bool, datetime | None]:
+    # Sorting keeps the order of those that are equal, and the grants are listed as they came.
+    return list(GrantType).index(grant.order.type), grant.expires_at is None, grant.expires_at

@@ -11,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger.balances import read_balance
 from ledger.clock import advance_test_clock
 from ledger.consuming import Consumed, ConsumeOrder, Consumption, OnInsufficient
-from ledger.rules.errors import IdempotencyConflict, InsufficientCredits, InvalidOrder, LedgerUnavailable, UnknownAccount
+from ledger.rules.errors import (
+    IdempotencyConflict,
+    InsufficientCredits,
+    InvalidOrder,
+    LedgerUnavailable,
+    UnknownAccount,
+)
 from messages.grants import GrantType
 from tests.conftest import Database
 from tests.store.support import DAY_SECONDS, assert_books_balance, count, entries, grant, open_user, session

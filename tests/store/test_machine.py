@@ -25,10 +25,12 @@ from hypothesis.stateful import (
 
 from ledger.balances import read_balance
 from ledger.clock import advance_test_clock
+from ledger.consuming import Consumed, ConsumeOrder, Consumption, OnInsufficient
 from ledger.granting import find_grant, process_and_grant_credit
 from ledger.opening import Opening, open_account
 from ledger.revoking import revoke_grant
-from ledger.rules.errors import IdempotencyConflict
+from ledger.rules.errors import IdempotencyConflict, InsufficientCredits
+from ledger.rules.limits import DEFAULT_DEBT_CAP
 from messages.grants import GrantOrder, GrantType
 from tests.conftest import MakeDatabase
 from tests.store.model import ModelAccount, ModelGrant
@@ -49,6 +51,13 @@ FROM journal ORDER BY entry_id
 """
 
 
+# Debt that the tests have written themselves is nobody's spending.
+_SPENT = """
+SELECT coalesce(-sum(credits), 0)::bigint FROM journal
+WHERE kind IN ('consumed', 'debt-incurred') AND actor <> 'test'
+"""
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """The ledger on a database of its own, beside the model of it."""
 
@@ -63,6 +72,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model: dict[str, ModelAccount] = {}
         self.journal: list[Row] = []
         self.count = 0
+        self.usage = 0
         self.resources = AsyncExitStack()
         self.run(self._set_up())
 
@@ -160,6 +170,35 @@ class LedgerMachine(RuleBasedStateMachine):
         self.run(owe(self.database, account_id, credits))
         self.model[account_id].debt += credits
 
+    @rule(
+        account_id=accounts,
+        demands=st.lists(st.tuples(CREDITS, st.sampled_from(OnInsufficient)), min_size=1, max_size=4),
+    )
+    def consume(self, account_id: str, demands: list[tuple[int, OnInsufficient]]) -> None:
+        """One batch, in the order of its calls; then each of them once more."""
+        orders = []
+        for credits, policy in demands:
+            self.count += 1
+            orders.append(ConsumeOrder(account_id, f"operation-{self.count}", credits, policy))
+        account, now = self.model[account_id], self.now(account_id)
+        first = self.run(self._consume(orders))
+        for order, outcome in zip(orders, first, strict=True):
+            into_debt = order.on_insufficient is OnInsufficient.DEBT
+            spent = account.spend(order.credits, into_debt=into_debt, debt_cap=DEFAULT_DEBT_CAP, now=now)
+            assert isinstance(outcome, Consumed if spent else InsufficientCredits)
+            if isinstance(outcome, Consumed):
+                self.usage += order.credits
+                assert sum(each.credits for each in outcome.allocations) + outcome.debt_incurred == order.credits
+                again = self.run(self._consume([replace(order, request_id="another")]))
+                assert again == [replace(outcome, replayed=True)]
+                changed = replace(order, credits=order.credits + 1)
+                assert isinstance(self.run(self._consume([changed]))[0], IdempotencyConflict)
+
+    async def _consume(self, orders: list[ConsumeOrder]) -> list[Consumed | BaseException]:
+        consumption = Consumption(self.engine)
+        async with consumption.running():
+            return await asyncio.gather(*map(consumption.consume, orders), return_exceptions=True)
+
     @rule(hours=st.integers(1, 900))
     def time_passes(self, hours: int) -> None:
         self.run(advance_test_clock(self.engine, hours * HOUR_SECONDS))
@@ -180,6 +219,7 @@ class LedgerMachine(RuleBasedStateMachine):
         journal = [tuple(row) for row in self.run(self.owner.fetch(_JOURNAL))]
         assert journal[: len(self.journal)] == self.journal
         self.journal = journal
+        assert self.run(self.owner.fetchval(_SPENT)) == self.usage
         made = self.run(self.owner.fetchval("SELECT count(*) FROM grants"))
         assert made == sum(len(account.grants) for account in self.model.values())
 

@@ -3,6 +3,7 @@
 A sequential scan predicate-locks its whole table, and then strangers conflict.
 """
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import access, balances, customers, granting, inbox, mirroring, opening, revoking
 from ledger.clock import advance_test_clock
+from ledger.consuming import ConsumeOrder, Consumption
+from ledger.store.consumptions import LOCK_SPENDERS
 from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
 from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
 from tests.conftest import Database
@@ -70,6 +73,7 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
                 scanned[statement] = tables
     await engine.dispose()
     assert scanned == {}
+    assert any("FOR NO KEY UPDATE" in statement and "upto" in statement for statement in made)
     assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
 
 
@@ -97,6 +101,7 @@ async def _do_everything(database: Database, engine: AsyncEngine) -> None:
     debtor = await open_user(engine)
     await owe(database, debtor, 5)
     await grant(engine, debtor, "pays", 3)
+    await _spend(engine, account_id)
     await _be_a_customer(engine, account_id)
     await _take_events(engine)
 
@@ -121,6 +126,14 @@ async def _mirror(engine: AsyncEngine, account_id: str) -> None:
     await mirroring.spent_mirrors(engine)
     await mirroring.spent_mirrors(engine, account_id=account_id)
     await mirroring.record_closing(engine, "one")
+
+
+async def _spend(engine: AsyncEngine, account_id: str) -> None:
+    consumption = Consumption(engine)
+    async with consumption.running():
+        for credits in (1, 1, 10**6):  # accepted, repeated, refused
+            order = ConsumeOrder(account_id, f"spend-{credits}", credits)
+            await asyncio.gather(consumption.consume(order), return_exceptions=True)
 
 
 async def _be_a_customer(engine: AsyncEngine, account_id: str) -> None:
@@ -154,3 +167,17 @@ def _scans(node: dict[str, Any]) -> bool:
     if node["Node Type"] in {"Index Scan", "Index Only Scan", "Bitmap Index Scan"}:
         return "Index Cond" not in node and node["Index Name"] not in SHORT_LISTS
     return bool(node["Node Type"] == "Seq Scan")
+
+
+async def test_what_pays_is_found_in_the_index_of_live_grants(database: Database, small_tables: AsyncEngine) -> None:
+    """Exhausted grants cost nothing, however many there are; and the index gives the burn order, unsorted."""
+    async with small_tables.connect() as connection:
+        accounts = (await connection.exec_driver_sql("SELECT array_agg(account_id) FROM accounts")).scalar_one()
+        plan = (
+            await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {LOCK_SPENDERS}", (accounts[:3], [1, 1, 1]))
+        ).scalar_one()
+    tree = json.loads(plan) if isinstance(plan, str) else plan
+    nodes = list(_nodes(tree[0]["Plan"]))
+    assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"pk_accounts", "ix_grants_live"}
+    assert not [node for node in nodes if node["Node Type"] == "Sort"]
+    await small_tables.dispose()
