@@ -7,6 +7,7 @@ commit, with its own result.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ BATCH_MAX = 512
 WAITING_MAX = 10_000
 # One account leaves half of the queue to the others.
 WAITING_MAX_PER_ACCOUNT = WAITING_MAX // 2
-FINISH_SECONDS = 5.0
+FINISH_SECONDS = 5
 
 _WHAT = "consume"
 _STOPPED = "the process ends"
@@ -53,11 +54,11 @@ class _Taken(Exception):
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A caller that waits for its item since ``since`` (the loop's clock)."""
+    """A caller that waits for its item since ``since_ns`` (monotonic)."""
 
     item: Item
     answer: asyncio.Future[Consumed]
-    since: float
+    since_ns: int
 
     def settle(self, outcome: Outcome) -> None:
         """Tells the caller, unless it has gone."""
@@ -121,7 +122,7 @@ class Consumption:
         if not self._running:
             raise LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED)
         loop = asyncio.get_running_loop()
-        call = _Call(Item.of(order, account_id), loop.create_future(), loop.time())
+        call = _Call(Item.of(order, account_id), loop.create_future(), time.monotonic_ns())
         self._queue.put(account_id, call)
         self._arrived.set()
         return await call.answer
@@ -152,10 +153,10 @@ class Consumption:
         """The next batch, without those who have gone and those who have waited too long; nothing is written yet."""
         taken = self._queue.take(self._batch_max)
         WAITING.set(len(self._queue))
-        too_early = asyncio.get_running_loop().time() - PATIENCE_SECONDS
+        too_early = time.monotonic_ns() - int(PATIENCE_SECONDS * 10**9)
         calls = []
         for call in taken:
-            if call.since < too_early:
+            if call.since_ns < too_early:
                 call.settle(LedgerUnavailable(_WHAT, attempts=0, reason="too many wait"))
             elif not call.answer.done():
                 calls.append(call)

@@ -63,7 +63,9 @@ class Purse:
         if shortfall:
             room = max(0, self.debt_cap - self.debt) if on_insufficient is OnInsufficient.DEBT else 0
             if shortfall > room:
-                raise InsufficientCredits(needed=credits, available=self.remaining + room, remaining=self.remaining)
+                raise InsufficientCredits(
+                    needed=credits, available=self.remaining + room, remaining_balance=self.remaining
+                )
         drawn, first = self._draw(credits - shortfall)
         # From here on nothing can fail, so that a demand is taken whole or not at all.
         for grant, part in drawn:

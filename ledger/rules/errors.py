@@ -94,17 +94,18 @@ class ExternalIdConflict(LedgerError):
 
 class InsufficientCredits(LedgerError):
     """The account can't pay. ``available`` is what it could pay under the policy that was asked for, room for debt
-    included; ``remaining`` is what it can spend."""
+    included; ``remaining_balance`` is what it can spend."""
 
     code = "insufficient-credits"
 
-    def __init__(self, *, needed: int, available: int, remaining: int) -> None:
+    def __init__(self, *, needed: int, available: int, remaining_balance: int) -> None:
         super().__init__(
-            f"{needed} credits are needed and {available} are available. Nothing was taken: add credits, or ask for less."
+            f"{needed} credits are needed and {available} are available. Nothing was taken: "
+            "add credits, or ask for less."
         )
         self.needed = needed
         self.available = available
-        self.remaining = remaining
+        self.remaining_balance = remaining_balance
 
 
 class StageForbids(LedgerError):

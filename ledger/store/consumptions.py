@@ -30,8 +30,8 @@ FROM locked JOIN unnest($1::uuid[], $2::numeric[]) AS wanted (account_id, demand
 LEFT JOIN LATERAL (
     SELECT grant_id, operation_id, type, balance, expires_at, price_cents, price_credits, currency
     FROM (
-        SELECT *, sum(balance) OVER (ORDER BY priority, expires_at, created_at, grant_id ROWS UNBOUNDED PRECEDING) AS upto
-        FROM grants WHERE grants.account_id = locked.account_id AND live
+        SELECT *, sum(balance) OVER in_turn AS upto FROM grants WHERE grants.account_id = locked.account_id AND live
+        WINDOW in_turn AS (ORDER BY priority, expires_at, created_at, grant_id ROWS UNBOUNDED PRECEDING)
     ) AS filled
     WHERE upto - balance < demand OR locked.next_expiry <= ledger_now()
     ORDER BY priority, expires_at, created_at, grant_id OFFSET 0

@@ -279,7 +279,6 @@ journal = Table(
     ),
     CheckConstraint("seq > 0", name="seq"),
     Index(None, "account_id", "entry_id"),
-    Index(None, "grant_id"),
 )
 # Usage of a cycle is a sum over these entries alone.
 Index(

@@ -1,6 +1,6 @@
-"""Consumption: operations of the kind ``consume``, and a reference fewer per entry of the journal.
+"""Consumption: operations of the kind ``consume``, and a reference and an index fewer per entry of the journal.
 
-Its entries, indexes and rights are those of 0001. An entry's account needs no reference of its own: the one to its
+Its entries and rights are those of 0001. No statement looks for entries by their grant alone. An entry's account needs no reference of its own: the one to its
 operation names the account too, and the operation refers to it.
 
 Revision: 0002.
@@ -20,10 +20,12 @@ def upgrade() -> None:
     """Widens the list of kinds. What stands in the table has been checked against the shorter one."""
     _allow("'grant', 'revoke', 'expire', 'consume'")
     op.drop_constraint(op.f("fk_journal_account_id"), "journal", type_="foreignkey")
+    op.drop_index(op.f("ix_journal_grant_id"), table_name="journal")
 
 
 def downgrade() -> None:
     """Narrows the list again; refused by the database once something has been consumed."""
+    op.create_index(op.f("ix_journal_grant_id"), "journal", ["grant_id"])
     op.create_foreign_key(
         op.f("fk_journal_account_id"),
         "journal",

@@ -46,7 +46,7 @@ def test_a_debt_goes_up_to_its_cap_and_not_beyond() -> None:
     spent = purse(5, debt=0, debt_cap=10)
     with pytest.raises(InsufficientCredits) as refused:
         spent.burn(16, DEBT)
-    assert (refused.value.needed, refused.value.available, refused.value.remaining) == (16, 15, 5)
+    assert (refused.value.needed, refused.value.available, refused.value.remaining_balance) == (16, 15, 5)
     assert (spent.remaining, spent.debt) == (5, 0)
     assert spent.burn(15, DEBT).debt_incurred == 10
     with pytest.raises(InsufficientCredits):
