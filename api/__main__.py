@@ -15,6 +15,7 @@ from api.serving import make_server
 from gateways.run import run_process
 from gateways.temporal.connection import TemporalAddress, connect
 from gateways.temporal.flows import Flows
+from ledger.consuming import Consumption
 from ledger.transaction import WeakerIsolation, open_engine, refuse_weaker_isolation
 from settings import Settings, load_settings, plain_url, stop_with
 
@@ -67,6 +68,7 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
         engine=engine,
         flows=flows,
         delivery=InboxDelivery(engine, flows),
+        consumption=Consumption(engine),
         live=LiveHub(engine, plain_url(settings.database_url.get_secret_value())),
         background=Background(),
         settings=ApiSettings(

@@ -32,6 +32,11 @@ CATALOGUE: dict[str, ErrorKind] = {
     "payment-method-refused": ErrorKind(
         402, "Stripe refused the payment method", "Use another card; Stripe's own words are in the detail."
     ),
+    "insufficient-credits": ErrorKind(
+        402,
+        "The account has too few credits",
+        "Add credits, or ask for less; needed and available are in the problem. Nothing was written.",
+    ),
     "forbidden": ErrorKind(403, "This token may not do that", "Use the token of the account, or the admin's."),
     "not-found": ErrorKind(404, "There is no such thing", "Check the id; ids are case-sensitive."),
     "unknown-account": ErrorKind(404, "There is no such account", "Check the account id; create the account first."),

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.background import Background
 from api.live import LiveHub
+from ledger.consuming import Consumption
 from messages.customers import PaymentMethod, PaymentMethodOrder
 from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder
 
@@ -59,6 +60,7 @@ class Parts:
     engine: AsyncEngine
     flows: GrantFlows
     delivery: EventDelivery
+    consumption: Consumption
     live: LiveHub
     background: Background
     settings: ApiSettings

@@ -116,6 +116,33 @@ class Balance(Answer):
     next_quota_reset: datetime
 
 
+class Allocation(Answer):
+    """What one grant paid for; ``operation_id`` is the one that the grant was made under."""
+
+    grant_id: str
+    operation_id: str
+    type: str
+    credits: int
+
+
+class Consumption(Answer):
+    """What was spent, in credits, and the account's balances after it. ``replayed`` marks the answer of a repeat.
+
+    ``paid_by`` is the account whose credits were spent; only the WebSocket says it.
+    """
+
+    operation_id: str
+    consumed: int
+    from_purchased: int
+    allocations: list[Allocation]
+    debt_incurred: int
+    debt: int
+    remaining_balance: int
+    net_balance: int
+    replayed: bool
+    paid_by: str | None = None
+
+
 class BalanceNews(Balance):
     """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought."""
 

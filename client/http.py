@@ -21,6 +21,7 @@ from client.answers import (
     Account,
     Answer,
     Balance,
+    Consumption,
     Grant,
     Granted,
     MovedClock,
@@ -126,6 +127,23 @@ class GrantflowClient:
         }
         sent = await self._send("POST", f"/v1/accounts/{_in_path(account_id)}/grants", body, repeatable=True)
         return Granted.model_validate({"grant": sent.json(), "created": sent.status_code == httpx.codes.CREATED})
+
+    async def consume(
+        self,
+        account_id: str,
+        *,
+        operation_id: str,
+        credits: int,
+        on_insufficient: str | None = None,
+        description: str | None = None,
+    ) -> Consumption:
+        """Spends credits. ``operation_id`` makes it safe to repeat: keep it. ``on_insufficient`` is ``refuse`` unless
+        the admin's token says ``debt``; Refused has the code ``insufficient-credits`` where the account can't pay."""
+        body = {"operationId": operation_id, "credits": credits, "description": description}
+        if on_insufficient is not None:
+            body["onInsufficient"] = on_insufficient
+        sent = await self._send("POST", f"/v1/accounts/{_in_path(account_id)}/consumptions", body, repeatable=True)
+        return Consumption.model_validate(sent.json())
 
     async def find_grant(self, operation_id: str) -> Grant:
         """The grant that was made under this operation id."""

@@ -25,7 +25,7 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from client.answers import ActionFailed, Balance, BalanceNews, GrantStatus
+from client.answers import ActionFailed, Balance, BalanceNews, Consumption, GrantStatus
 from client.errors import Refused, Unreachable
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -93,6 +93,12 @@ class GrantflowSocket:
     async def usage(self) -> Balance:
         """The account's balance."""
         return Balance.model_validate(await self._ask("usage"))
+
+    async def consume(self, operation_id: str, credits: int) -> Consumption:
+        """Spends credits of the account. After a reconnect it is asked again, and has one effect."""
+        asked = {"operationId": operation_id, "credits": credits, "repoUrl": self._repo_url}
+        fields = {name: value for name, value in asked.items() if value is not None}
+        return Consumption.model_validate(await self._ask("consume", **fields))
 
     async def grant_status(self, operation_id: str) -> GrantStatus:
         """Where the grant stands; its workflow answers."""

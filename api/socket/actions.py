@@ -2,13 +2,17 @@
 
 import logging
 
+from api.auth import Holder
+from api.calls import new_call
 from api.parts import Parts
-from api.problems import problem_of
-from api.socket.messages import ActionError, GrantStatusResponse, InitResponse, Pong, UsageResponse
+from api.problems import Problem, problem_of
+from api.socket.messages import ActionError, ConsumeResponse, GrantStatusResponse, InitResponse, Pong, UsageResponse
 from api.socket.outbox import Outbox
-from api.socket.requests import ClientMessage, GrantStatusQuestion, Init, Ping, Usage
+from api.socket.requests import ClientMessage, Consume, GrantStatusQuestion, Init, Ping, Usage
 from api.wire.balances import balance_fields
+from api.wire.consumptions import consumption_fields
 from ledger.balances import Balance, read_balance
+from ledger.consuming import ConsumeOrder, OnInsufficient
 from ledger.granting import find_grant
 from ledger.rules.errors import UnknownGrant
 from messages.grants import Grant, GrantStatus
@@ -29,6 +33,8 @@ async def act(parts: Parts, account_id: str, message: ClientMessage, outbox: Out
                 await _usage(parts, account_id, message, outbox)
             case GrantStatusQuestion():
                 outbox.answer(await _grant_status(parts, account_id, message))
+            case Consume():
+                outbox.answer(await _consume(parts, account_id, message))
             case Ping():
                 outbox.answer(Pong(request_id=message.request_id))
     except Exception as error:
@@ -49,6 +55,7 @@ def action_error(error: Exception, request_id: str | None) -> ActionError:
         error=_SOCKET_CODES.get(problem.code, problem.code),
         message=problem.detail,
         retryable=problem.retryable,
+        remaining_balance=problem.members.get("remaining_balance"),
     )
 
 
@@ -67,6 +74,21 @@ async def _usage(parts: Parts, account_id: str, message: Usage, outbox: Outbox) 
         return UsageResponse.model_validate(fields | {"request_id": message.request_id})
 
     outbox.answer_balance(await read_balance(parts.engine, account_id), telling)
+
+
+async def _consume(parts: Parts, account_id: str, message: Consume) -> ConsumeResponse:
+    holder = Holder(account_id)
+    if message.on_insufficient is not OnInsufficient.REFUSE:
+        raise Problem("forbidden", "An account may not spend into debt; leave onInsufficient out.")
+    order = ConsumeOrder(
+        account_id=account_id,
+        operation_id=message.operation_id,
+        credits=message.credits,
+        actor=holder.actor,
+        request_id=new_call(message.request_id).call_id,
+    )
+    fields = consumption_fields(await parts.consumption.consume(order))
+    return ConsumeResponse.model_validate(fields | {"request_id": message.request_id, "paid_by": account_id})
 
 
 async def _grant_status(parts: Parts, account_id: str, message: GrantStatusQuestion) -> GrantStatusResponse:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from api.wire.balances import BalanceFields
 from api.wire.base import Answer
+from api.wire.consumptions import ConsumptionFields
 from messages.grants import GrantStage, GrantStatus, GrantType
 
 
@@ -48,6 +49,14 @@ class GrantStatusResponse(Answer):
         """The status on the wire; its ``type`` is the grant's and would hide the message's."""
         fields = {name: value for name, value in vars(status).items() if name != "type"}
         return cls(**fields, grant_type=status.type, request_id=request_id, answered_by=answered_by)
+
+
+class ConsumeResponse(ConsumptionFields):
+    """The answer to ``consume``; ``paidBy`` is the account whose credits were spent."""
+
+    type: Literal["consume-response"] = "consume-response"
+    request_id: str
+    paid_by: str
 
 
 class Pong(Answer):

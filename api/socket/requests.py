@@ -7,9 +7,12 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from api.field_errors import field_errors, one_sentence
 from api.socket.repositories import check_repository_url
-from api.wire.base import Request, Seq
+from api.wire.base import Credits, Request, Seq
+from ledger.consuming import OnInsufficient
 
 REQUEST_ID_CHARACTERS_MAX = 128
+
+RepositoryUrl = Annotated[str, AfterValidator(check_repository_url)]
 
 
 class ClientMessage(Request):
@@ -26,7 +29,7 @@ class Init(ClientMessage):
 
     TYPE = "init"
 
-    repo_url: Annotated[str, AfterValidator(check_repository_url)] | None = None
+    repo_url: RepositoryUrl | None = None
     from_seq: Seq | None = None
 
 
@@ -44,13 +47,27 @@ class GrantStatusQuestion(ClientMessage):
     operation_id: Annotated[str, Field(min_length=1, max_length=200)]
 
 
+class Consume(ClientMessage):
+    """Spend credits of the connection's account. ``onInsufficient`` may only be what the account's token may ask for.
+    ``repoUrl`` is where the work is done."""
+
+    TYPE = "consume"
+
+    operation_id: str
+    credits: Credits
+    repo_url: RepositoryUrl | None = None
+    on_insufficient: OnInsufficient = OnInsufficient.REFUSE
+
+
 class Ping(ClientMessage):
     """Are you there?"""
 
     TYPE = "ping"
 
 
-KNOWN: dict[str, type[ClientMessage]] = {message.TYPE: message for message in (Init, Usage, GrantStatusQuestion, Ping)}
+KNOWN: dict[str, type[ClientMessage]] = {
+    message.TYPE: message for message in (Init, Usage, GrantStatusQuestion, Consume, Ping)
+}
 
 
 class InvalidMessage(Exception):

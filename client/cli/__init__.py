@@ -2,7 +2,7 @@
 
 import typer
 
-from client.cli import accounts, balance, granting, grants, watch
+from client.cli import accounts, balance, consuming, granting, grants, watch
 
 app = typer.Typer(
     name="grantflow",
@@ -14,6 +14,7 @@ app = typer.Typer(
 app.add_typer(accounts.app, name="account")
 app.add_typer(grants.app, name="grants")
 granting.add_to(app)
+consuming.add_to(app)
 balance.add_to(app)
 watch.add_to(app)
 

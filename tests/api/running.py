@@ -20,6 +20,7 @@ from api.background import Background
 from api.live import LiveHub
 from api.parts import ApiSettings, Parts
 from api.serving import ApiServer, make_server
+from ledger.consuming import Consumption
 from tests.api.flows import LocalFlows
 from tests.conftest import Database
 from tests.store.support import session
@@ -147,6 +148,7 @@ async def running_api(
             engine=engine,
             flows=flows,
             delivery=InboxDelivery(engine, flows),
+            consumption=Consumption(engine),
             live=LiveHub(engine, database.app_url, check_seconds=check_seconds),
             background=Background(),
             settings=ApiSettings(**chosen),

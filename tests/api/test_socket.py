@@ -119,7 +119,7 @@ BAD_FRAMES: list[tuple[str | bytes, str | None]] = [
     ('{"requestId": "a"}', "a"),
     ('{"type": "nothing", "requestId": "a"}', "a"),
     ('{"type": ["ping"], "requestId": "a"}', "a"),
-    ('{"type": "consume", "requestId": "a", "operationId": "o", "credits": 5}', "a"),
+    ('{"type": "hold", "requestId": "a", "operationId": "o", "credits": 5}', "a"),
     ('{"type": "ping", "requestId": "a", "surprise": 1}', "a"),
     ('{"type": "usage", "requestId": "a", "repoUrl": "https://github.com/a/b"}', "a"),
     ('{"type": "init", "requestId": "a", "fromSeq": -1}', "a"),
@@ -149,9 +149,9 @@ async def test_frames_that_are_no_messages_get_one_answer_each(api: RunningApi, 
 
 async def test_a_type_that_is_not_built_is_named(api: RunningApi, account: str) -> None:
     async with api.socket_of(account) as socket:
-        answer = await socket.ask("consume", operationId="o", credits=5)
-    assert "'consume'" in answer["message"]
-    assert "init, usage, grant-status, ping" in answer["message"]
+        answer = await socket.ask("hold", operationId="o", credits=5)
+    assert "'hold'" in answer["message"]
+    assert "init, usage, grant-status, consume, ping" in answer["message"]
 
 
 REPOSITORIES = [

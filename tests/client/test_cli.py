@@ -172,3 +172,15 @@ async def test_every_command_has_an_example_and_json(path: tuple[str, ...]) -> N
     assert ran.code == 0
     assert f"Example: grantflow {' '.join(path)}" in ran.out
     assert "--json" in ran.out
+
+
+async def test_spending(api: RunningApi, account: str) -> None:
+    grant = await api.grant(account, 10)
+    operation_id = new_id()
+    spent = await run(api, "consume", account, "4", "--operation-id", operation_id)
+    assert spent.code == 0
+    assert f"4 by {grant['operationId']} (admin)" in spent.out
+    again = await run(api, "consume", account, "4", "--operation-id", operation_id, "--json")
+    assert (again.json["replayed"], again.json["remainingBalance"]) == (True, 6)
+    assert (await run(api, "consume", account, "7")).code == 1
+    assert (await run(api, "consume", account, "7", "--debt", "--json")).json["debt"] == 1

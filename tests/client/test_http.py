@@ -153,3 +153,16 @@ async def test_ids_can_not_climb_out_of_their_path(admin: GrantflowClient) -> No
         with pytest.raises(Refused) as refused:
             await admin.find_grant(odd)
         assert refused.value.code == "not-found", odd
+
+
+async def test_spending_is_repeated_safely(admin: GrantflowClient, account: str) -> None:
+    await admin.grant(account, operation_id=new_id(), type="purchase", credits=10)
+    operation_id = new_id()
+    spent = await admin.consume(account, operation_id=operation_id, credits=4, description="a prompt")
+    assert (spent.consumed, spent.from_purchased, spent.remaining_balance, spent.replayed) == (4, 4, 6, False)
+    again = await admin.consume(account, operation_id=operation_id, credits=4, description="a prompt")
+    assert again == spent.model_copy(update={"replayed": True})
+    with pytest.raises(Refused) as refused:
+        await admin.consume(account, operation_id=new_id(), credits=7)
+    assert (refused.value.code, refused.value.members["available"]) == ("insufficient-credits", 6)
+    assert (await admin.consume(account, operation_id=new_id(), credits=7, on_insufficient="debt")).debt == 1

@@ -111,3 +111,17 @@ async def test_a_repository_goes_along(api: RunningApi, account: str) -> None:
         assert (await _next(events)).account_id == account
         await api.grant(account, 1, operationId=new_id())
         assert (await _next(events)).seq == 1
+
+
+async def test_it_spends(api: RunningApi, account: str) -> None:
+    await api.grant(account, 7)
+    operation_id = new_id()
+    async with GrantflowSocket(
+        api.url, await api.token_of(account), repo_url="git@github.com:ada/engine.git"
+    ) as socket:
+        spent = await socket.consume(operation_id, 5)
+        assert (spent.remaining_balance, spent.paid_by, spent.replayed) == (2, account, False)
+        assert (await socket.consume(operation_id, 5)).replayed
+        with pytest.raises(Refused) as refused:
+            await socket.consume(new_id(), 5)
+    assert (refused.value.code, refused.value.members["remainingBalance"]) == ("insufficient-credits", 2)
