@@ -47,8 +47,8 @@ _SESSION_SETTINGS = {
     "idle_in_transaction_session_timeout": "15000",
     # A sequential scan predicate-locks its whole table, and strangers then conflict (PostgreSQL's README-SSI).
     "enable_seqscan": "off",
-    # Small tables tempt the planner to collect rows by any index and to sort them; the index of the live grants has
-    # them in order, and without the exhausted ones.
+    # With few grants an account, the planner collected them by another index and sorted them; the index of the live
+    # grants has them in order, and without the exhausted ones.
     "enable_bitmapscan": "off",
     "enable_sort": "off",
 }
