@@ -81,7 +81,7 @@ class InboxDelivery:
             state, reason = "quarantined", str(error)
             _log.error("The event %s (%s) is quarantined: %s", event.event_id, event.type, error)
         except FlowUnavailable as error:
-            await inbox.postpone_event(self._engine, event, reason=str(error))
+            await inbox.postpone_event(self._engine, event, reason=str(error), own_failure=False)
             raise
         except LedgerUnavailable:
             raise
@@ -94,7 +94,7 @@ class InboxDelivery:
     async def _fail(self, event: InboxEvent, error: Exception) -> bool:
         if event.attempts + 1 < POISONED_AFTER:
             _log.warning("The event %s (%s) failed and comes again.", event.event_id, event.type, exc_info=error)
-            await inbox.postpone_event(self._engine, event, reason=_words(error))
+            await inbox.postpone_event(self._engine, event, reason=_words(error), own_failure=True)
             return False
         reason = f"failed {event.attempts + 1} times, at last: {_words(error)}"
         _log.error("The event %s (%s) is quarantined: it %s", event.event_id, event.type, reason, exc_info=error)

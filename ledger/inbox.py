@@ -46,9 +46,13 @@ async def close_event(engine: AsyncEngine, event_id: str, *, state: str, reason:
     )
 
 
-async def postpone_event(engine: AsyncEngine, event: InboxEvent, *, reason: str) -> None:
-    """Counts a failed delivery; the next one comes later each time, up to five minutes."""
-    delay = timedelta(seconds=min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(event.attempts, 10)))
+async def postpone_event(engine: AsyncEngine, event: InboxEvent, *, reason: str, own_failure: bool) -> None:
+    """Leaves the event for later. A failure of its own is counted, and the next try comes later each time, up to five
+    minutes; where a part is down the event is not to blame, and it is due again at once when that is back."""
+    waits = FIRST_DELAY_SECONDS * 2 ** min(event.attempts, 10) if own_failure else FIRST_DELAY_SECONDS
+    delay = timedelta(seconds=min(LONGEST_DELAY_SECONDS, waits))
     await with_transaction(
-        engine, lambda tx: rows.postpone_event(tx, event.event_id, delay=delay, reason=reason), what="postpone event"
+        engine,
+        lambda tx: rows.postpone_event(tx, event.event_id, delay=delay, reason=reason, own_failure=own_failure),
+        what="postpone event",
     )

@@ -13,7 +13,7 @@ from ledger.store.tables import webhook_inbox
 
 @dataclass(frozen=True)
 class InboxEvent:
-    """A stored event. ``payload`` is the event as Stripe sent it; ``attempts`` counts failed deliveries."""
+    """A stored event. ``payload`` is the event as Stripe sent it; ``attempts`` counts the failures of its own."""
 
     event_id: str
     type: str
@@ -73,12 +73,14 @@ async def close_event(tx: AsyncConnection, event_id: str, *, state: str, reason:
     )
 
 
-async def postpone_event(tx: AsyncConnection, event_id: str, *, delay: timedelta, reason: str) -> None:
-    """Counts a failed delivery and makes the event due again after ``delay``."""
+async def postpone_event(
+    tx: AsyncConnection, event_id: str, *, delay: timedelta, reason: str, own_failure: bool
+) -> None:
+    """Makes the event due again after ``delay``; a failure of its own is counted, a part's outage is not."""
     await tx.execute(
         update(webhook_inbox)
         .where(webhook_inbox.c.event_id == event_id, webhook_inbox.c.state == "received")
-        .values(attempts=webhook_inbox.c.attempts + 1, last_error=reason, due_at=func.now() + delay)
+        .values(attempts=webhook_inbox.c.attempts + int(own_failure), last_error=reason, due_at=func.now() + delay)
     )
 
 

@@ -33,7 +33,7 @@ async def test_while_temporal_is_down_an_event_waits_and_is_delivered_later(
     event_id = await rooms.created("op-1")
     await rooms.delivery.deliver(event_id)
     waits = await rooms.event(event_id)
-    assert (waits.state, waits.attempts) == ("received", 1)
+    assert (waits.state, waits.attempts) == ("received", 0)
     assert "did not answer" in (waits.last_error or "")
     rooms.flows.down = False
     assert await worker.run(rooms.sweeps.deliver_inbox) == SweepReport()  # it is not due yet
@@ -49,7 +49,7 @@ async def test_an_outage_never_sets_an_event_aside(rooms: Rooms) -> None:
     for _ in range(POISONED_AFTER + 2):
         await rooms.delivery.deliver(event_id)
     event = await rooms.event(event_id)
-    assert (event.state, event.attempts) == ("received", POISONED_AFTER + 2)
+    assert (event.state, event.attempts) == ("received", 0)
 
 
 async def test_during_an_outage_only_one_event_of_a_page_is_tried(rooms: Rooms) -> None:

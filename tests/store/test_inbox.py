@@ -26,7 +26,7 @@ async def test_a_failed_delivery_comes_later_each_time_but_never_later_than_five
     for _ in range(12):
         event = await find_event(engine, "evt_1")
         assert event is not None
-        await postpone_event(engine, event, reason="Temporal is down")
+        await postpone_event(engine, event, reason="a failure of its own", own_failure=True)
         async with session(database.owner_url) as owner:
             waits.append(await owner.fetchval("SELECT extract(epoch FROM due_at - now()) FROM webhook_inbox"))
     assert [round(float(wait) + 0.4) for wait in waits] == [2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300, 300]

@@ -150,7 +150,7 @@ async def _be_a_customer(engine: AsyncEngine, account_id: str) -> None:
 
 async def _take_events(engine: AsyncEngine) -> None:
     due = await inbox.due_events(engine, limit=10)
-    await inbox.postpone_event(engine, due[0], reason="Temporal is down")
+    await inbox.postpone_event(engine, due[0], reason="a failure of its own", own_failure=True)
     await inbox.close_event(engine, due[1].event_id, state="quarantined", reason="no sense")
     await inbox.quarantined_events(engine, limit=10)
     await inbox.find_event(engine, "evt_1")
