@@ -1,4 +1,4 @@
-"""The main job, walked as far as it is built: sign-up, a grant at once, Stripe behind it, an outage, a refusal."""
+"""The main job, walked as far as it is built: sign-up, grants and Stripe behind them, faults, spending."""
 
 import asyncio
 import json
@@ -74,6 +74,7 @@ async def walk(stack: Mapping[str, Any], report: Report) -> None:
         await _grant(scene, account_id)
         await _outage(scene, account_id)
         await _refusal(scene, account_id)
+        await _spend(scene, account_id)
         await _sums(scene, account_id)
 
 
@@ -183,13 +184,34 @@ async def _refusal(scene: Scene, account_id: str) -> None:
     scene.report.check("the retry went through, once", held=len(await scene.at_stripe(operation_id)) == 1)
 
 
+async def _spend(scene: Scene, account_id: str) -> None:
+    scene.report.title("Credits are spent over the WebSocket, what was given away first")
+    token = await scene.grantflow.create_token(account_id)
+    async with GrantflowSocket(scene.stack["apiUrl"], token) as socket:
+        operation_id = f"demo-{uuid4()}"
+        spent = await socket.consume(operation_id, 700)
+        again = await socket.consume(operation_id, 700)
+        try:
+            await socket.consume(f"demo-{uuid4()}", 5000)
+            refused = "it was spent"
+        except Refused as no:
+            refused = no.code
+    burnt = {part.type: part.credits for part in spent.allocations}
+    scene.report.says("socket", f"{spent.consumed} credits spent: {burnt}, {spent.remaining_balance} left")
+    scene.report.check(
+        "free credits burn first, then the admin's", held=burnt == {"free": 500, "admin": 200}, seen=burnt
+    )
+    scene.report.check("the same id again spends nothing", held=again.replayed and again.remaining_balance == 1150)
+    scene.report.check("what can't be paid is refused", held=refused == "insufficient-credits", seen=refused)
+
+
 async def _sums(scene: Scene, account_id: str) -> None:
     scene.report.title("It all adds up")
     balance = await scene.grantflow.balance(account_id)
     grants = [grant async for grant in scene.grantflow.all_grants(account_id)]
     scene.report.says("ledger", f"{balance.balance_breakdown}, debt {balance.debt}")
-    scene.report.check("the balance is the sum of the grants", held=sum(grant.balance for grant in grants) == 1850)
-    scene.report.check("and what can be spent", held=balance.remaining_balance == 1850, seen=balance)
+    scene.report.check("the balance is the sum of the grants", held=sum(grant.balance for grant in grants) == 1150)
+    scene.report.check("and what can be spent", held=balance.remaining_balance == 1150, seen=balance)
 
 
 async def _told(socket: GrantflowSocket, *, after: int) -> BalanceNews:
