@@ -53,7 +53,7 @@ async def process_and_grant_credit(
         account = await lock_account(tx, account_id)
         recorded = await claim_grant(tx, account, order, payment_id=payment_id)
         if recorded is not None:
-            return GrantOutcome(await _grant_made(tx, order.operation_id), created=False), None
+            return GrantOutcome(await grant_rows.find_grant(tx, order.operation_id), created=False), None
         written = await write_grant(tx, account, order, driver=MirrorDriver.WORKFLOW, payment_id=payment_id)
         return GrantOutcome(written.grant, created=True), written.change
 
@@ -218,7 +218,7 @@ def request_of(order: GrantOrder, payment_id: str | None = None) -> dict[str, An
 
 async def find_grant(engine: AsyncEngine, operation_id: str) -> Grant:
     """The grant made under this operation id. Raises UnknownGrant."""
-    return await with_transaction(engine, lambda tx: _grant_made(tx, operation_id), what="find grant")
+    return await with_transaction(engine, lambda tx: grant_rows.find_grant(tx, operation_id), what="find grant")
 
 
 async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant | None:
@@ -236,7 +236,7 @@ async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant |
         if recorded is None:
             return None
         refuse_other_payload(recorded, account_id=account_id, kind="grant", request=request_of(order))
-        return await _grant_made(tx, order.operation_id)
+        return await grant_rows.find_grant(tx, order.operation_id)
 
     return await with_transaction(engine, work, what="find repeated grant")
 
@@ -267,10 +267,3 @@ def order_from(operation: Operation) -> GrantOrder:
         actor=operation.actor,
         request_id=operation.request_id,
     )
-
-
-async def _grant_made(tx: AsyncConnection, operation_id: str) -> Grant:
-    grant = await grant_rows.find_grant(tx, operation_id)
-    if grant is None:
-        raise UnknownGrant(operation_id)
-    return grant

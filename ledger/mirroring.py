@@ -5,7 +5,6 @@ from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger.rules.errors import UnknownGrant
 from ledger.store import grants as grant_rows
 from ledger.store import mirrors
 from ledger.store.accounts import parse_account_id
@@ -33,7 +32,7 @@ async def prepare_mirror(engine: AsyncEngine, operation_id: str) -> PreparedMirr
     """
 
     async def work(tx: AsyncConnection) -> PreparedMirror:
-        mirror = await _lock(tx, operation_id)
+        mirror = await mirrors.lock_mirror(tx, operation_id)
         to_create = mirror.stage not in CLOSED_STAGES and mirror.stripe_grant_id is None
         if to_create and (mirror.revoked or mirror.expired):
             to_create = False
@@ -41,7 +40,9 @@ async def prepare_mirror(engine: AsyncEngine, operation_id: str) -> PreparedMirr
             await mirrors.write_stage(tx, operation_id, GrantStage.NOT_MIRRORED, reason=reason)
         elif to_create:
             await mirrors.write_stage(tx, operation_id, GrantStage.STRIPE_PENDING)
-        return PreparedMirror(grant=await _grant(tx, operation_id), request=mirror.request if to_create else None)
+        return PreparedMirror(
+            grant=await grant_rows.find_grant(tx, operation_id), request=mirror.request if to_create else None
+        )
 
     return await with_transaction(engine, work, what="prepare mirror")
 
@@ -50,10 +51,10 @@ async def renew_mirror_key(engine: AsyncEngine, operation_id: str, *, used: str)
     """Stores the idempotency key that follows ``used`` and answers with it; a repeat answers the same."""
 
     async def work(tx: AsyncConnection) -> MirrorRequest:
-        mirror = await _lock(tx, operation_id)
+        mirror = await mirrors.lock_mirror(tx, operation_id)
         if mirror.request.idempotency_key == used:
             await mirrors.write_key(tx, operation_id, mirror.key_number + 1)
-        return (await _lock(tx, operation_id)).request
+        return (await mirrors.lock_mirror(tx, operation_id)).request
 
     return await with_transaction(engine, work, what="renew mirror key")
 
@@ -66,7 +67,7 @@ async def change_stage(engine: AsyncEngine, change: StageChange) -> Grant:
     """
 
     async def work(tx: AsyncConnection) -> Grant:
-        mirror = await _lock(tx, change.operation_id)
+        mirror = await mirrors.lock_mirror(tx, change.operation_id)
         if mirror.stage not in CLOSED_STAGES:
             await mirrors.write_stage(
                 tx,
@@ -77,7 +78,7 @@ async def change_stage(engine: AsyncEngine, change: StageChange) -> Grant:
             )
         elif change.stripe_grant_id is not None:
             await mirrors.write_stripe_id(tx, change.operation_id, change.stripe_grant_id)
-        return await _grant(tx, change.operation_id)
+        return await grant_rows.find_grant(tx, change.operation_id)
 
     return await with_transaction(engine, work, what="change stage")
 
@@ -117,17 +118,3 @@ async def spent_mirrors(engine: AsyncEngine, *, account_id: str | None = None, l
 async def record_closing(engine: AsyncEngine, operation_id: str) -> None:
     """Notes that the mirror is closed at Stripe."""
     await with_transaction(engine, lambda tx: mirrors.mark_closed(tx, operation_id), what="record closing")
-
-
-async def _lock(tx: AsyncConnection, operation_id: str) -> mirrors.LockedMirror:
-    mirror = await mirrors.lock_mirror(tx, operation_id)
-    if mirror is None:
-        raise UnknownGrant(operation_id)
-    return mirror
-
-
-async def _grant(tx: AsyncConnection, operation_id: str) -> Grant:
-    grant = await grant_rows.find_grant(tx, operation_id)
-    if grant is None:
-        raise UnknownGrant(operation_id)
-    return grant

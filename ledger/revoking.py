@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.changes import AccountChange, announce
 from ledger.expiry import book_expired
 from ledger.rules.burn_order import is_live
-from ledger.rules.errors import UnknownGrant
 from ledger.rules.limits import MAX_REASON_LENGTH
 from ledger.rules.orders import check_text
 from ledger.store import grants as grant_rows
@@ -40,8 +39,6 @@ async def revoke_grant(
     """
     check_text("reason", reason, longest=MAX_REASON_LENGTH)
     found = await with_transaction(engine, lambda tx: grant_rows.find_grant(tx, operation_id), what="find grant")
-    if found is None:
-        raise UnknownGrant(operation_id)
     account_id, grant_id = parse_account_id(found.account_id), UUID(found.grant_id)
     revocation_id = f"revoke/{operation_id}"
 

@@ -1,13 +1,12 @@
 """`grantflow consume`: spends credits of an account."""
 
-import uuid
 from typing import Annotated
 
 import typer
 
 from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with, whole_number
 from client.cli.screen import note, print_fields, print_json
-from client.cli.speaking import speak
+from client.cli.speaking import choose_operation_id, speak
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,10 +31,7 @@ def consume(
     token: Token = "",
 ) -> None:
     """Spends the credits and shows which grants paid."""
-    chosen = operation_id or f"cli-{uuid.uuid4()}"
-    if operation_id is None:
-        # Before the call: whoever is cut off in the middle can repeat it under the same id.
-        note(f"operation id: {chosen}")
+    chosen = choose_operation_id(operation_id)
     spent = speak(
         api_url,
         token,

@@ -1,6 +1,5 @@
 """`grantflow grant`: credits for an account."""
 
-import uuid
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -10,7 +9,7 @@ import typer
 from client.answers import Grant
 from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with, whole_number
 from client.cli.screen import note, print_fields, print_json
-from client.cli.speaking import WRONG_USAGE, speak
+from client.cli.speaking import WRONG_USAGE, choose_operation_id, speak
 
 
 class GrantType(StrEnum):
@@ -46,10 +45,7 @@ def grant(
     token: Token = "",
 ) -> None:
     """Grants the credits and shows the grant."""
-    chosen = operation_id or f"cli-{uuid.uuid4()}"
-    if operation_id is None:
-        # Before the call: whoever is cut off in the middle can repeat it under the same id.
-        note(f"operation id: {chosen}")
+    chosen = choose_operation_id(operation_id)
     granted = speak(
         api_url,
         token,

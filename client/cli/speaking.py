@@ -1,12 +1,13 @@
 """How a command speaks to the API, and what its exit code says: 0 done, 1 refused, 2 wrong usage, 3 cannot reach."""
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import typer
 
-from client.cli.screen import complain
+from client.cli.screen import complain, note
 from client.errors import Refused, Unreachable
 from client.http import GrantflowClient
 
@@ -16,6 +17,16 @@ ATTEMPTS = 4
 REFUSED, WRONG_USAGE, CANNOT_REACH = 1, 2, 3
 
 T = TypeVar("T")
+
+
+def choose_operation_id(given: str | None) -> str:
+    """The operation id that the person gave, or a new one, which is told before the call is made: whoever is cut off
+    in the middle can repeat it under the same id."""
+    if given:
+        return given
+    made_up = f"cli-{uuid.uuid4()}"
+    note(f"operation id: {made_up}")
+    return made_up
 
 
 def speak(api_url: str, token: str, work: Callable[[GrantflowClient], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.rules.errors import UnknownGrant
 from ledger.rules.grant_types import GRANT_PRIORITIES
 from ledger.rules.money import Price
 from ledger.store.tables import grant_mirrors, grants, operations
@@ -119,11 +120,13 @@ async def mark_revoked(tx: AsyncConnection, grant_id: UUID, now: datetime) -> No
     await tx.execute(update(grants).where(grants.c.grant_id == grant_id).values(balance=0, revoked_at=now))
 
 
-async def find_grant(tx: AsyncConnection, operation_id: str) -> Grant | None:
-    """The grant made under this operation id, with its mirror's stage, or None."""
+async def find_grant(tx: AsyncConnection, operation_id: str) -> Grant:
+    """The grant made under this operation id, with its mirror's stage. Raises UnknownGrant."""
     found = await tx.execute(_grants_with_mirrors().where(grants.c.operation_id == operation_id))
     row = found.one_or_none()
-    return None if row is None else as_grant(row)
+    if row is None:
+        raise UnknownGrant(operation_id)
+    return as_grant(row)
 
 
 async def grants_of_account(

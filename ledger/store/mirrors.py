@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.rules.errors import UnknownGrant
 from ledger.rules.money import Price, credits_to_cents
 from ledger.store.accounts import LEDGER_NOW
 from ledger.store.tables import account_profiles, grant_mirrors, grants
@@ -68,8 +69,8 @@ def idempotency_key(operation_id: str, number: int) -> str:
     return f"grant-{operation_id}-{number}"
 
 
-async def lock_mirror(tx: AsyncConnection, operation_id: str) -> LockedMirror | None:
-    """Locks the mirror of the grant with this operation id, or answers None."""
+async def lock_mirror(tx: AsyncConnection, operation_id: str) -> LockedMirror:
+    """Locks the mirror of the grant with this operation id. Raises UnknownGrant."""
     found = await tx.execute(
         select(
             grant_mirrors,
@@ -89,7 +90,9 @@ async def lock_mirror(tx: AsyncConnection, operation_id: str) -> LockedMirror | 
         .with_for_update(of=grant_mirrors)
     )
     row = found.one_or_none()
-    return None if row is None else _locked(row)
+    if row is None:
+        raise UnknownGrant(operation_id)
+    return _locked(row)
 
 
 def _locked(row: Any) -> LockedMirror:
