@@ -1,4 +1,4 @@
-"""A stack of real processes, one of each, for tests that kill them: stand-in, API and worker on the run's servers."""
+"""Stacks of real processes for tests that kill them: stand-in, API and worker on the run's servers, or all of it."""
 
 import asyncio
 import os
@@ -17,6 +17,7 @@ from local.ports import free_ports
 from local.temporal import NAMESPACE, TemporalDevServer
 from messages.names import SWEEPS_SCHEDULE
 from tests.conftest import ROOT, Database
+from tests.faults.up import Up, running_stack
 
 ADMIN_TOKEN = "an-admin-token-for-tests"
 STRIPE_KEY = "sk_test_faults"
@@ -113,6 +114,13 @@ async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     async with httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
+    """What `grantflow up` starts, with a supervisor that restarts whatever dies."""
+    async with running_stack(tmp_path_factory.mktemp("up") / "data") as started:
+        yield started
 
 
 async def _answers(url: str) -> None:

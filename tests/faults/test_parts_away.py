@@ -4,10 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,70 +11,7 @@ import httpx
 import pytest
 import stripe
 
-from client.errors import Refused
-from client.http import GrantflowClient
-from tests.conftest import ROOT
-
-STAGE_SECONDS = 90
-CREDITS = 100
-
-
-@dataclass(frozen=True)
-class Up:
-    """A running stack, an administrator's client of it, and the stand-in's controls."""
-
-    address: dict[str, Any]
-    grantflow: GrantflowClient
-    stripe: httpx.AsyncClient
-
-    async def account(self) -> str:
-        """A new organization: it has no grant but those of the test."""
-        return (await self.grantflow.create_account("organization", f"Test {uuid4()}")).account_id
-
-    async def grant(self, account_id: str, operation_id: str) -> None:
-        """Grants 100 credits, repeating the request for as long as the service says that a repeat may help."""
-        async with asyncio.timeout(STAGE_SECONDS):
-            while True:
-                try:
-                    await self.grantflow.grant(account_id, operation_id=operation_id, type="purchase", credits=CREDITS)
-                    return
-                except Refused as no:
-                    if not no.retryable:
-                        raise
-
-    async def confirmed(self, operation_id: str) -> None:
-        """Waits until the grant is confirmed, and sees that Stripe has it once."""
-        async with asyncio.timeout(STAGE_SECONDS):
-            grant = await self.grantflow.find_grant(operation_id)
-            while grant.stage != "confirmed":
-                await asyncio.sleep(0.2)
-                grant = await self.grantflow.find_grant(operation_id)
-        grants = (await self.stripe.get("/_sandbox/objects/credit_grants")).json()["data"]
-        assert [grant["metadata"].get("operationId") for grant in grants].count(operation_id) == 1
-
-    async def stripe_behaves(self, **behaviour: object) -> None:
-        """Sets how the stand-in behaves; without arguments it behaves."""
-        (await self.stripe.post("/_sandbox/behaviour", json=behaviour)).raise_for_status()
-
-    async def pid(self, part: str) -> int:
-        """The part's process now."""
-        status = json.loads(await _grantflow("status", "--json", "--data-dir", self.address["dataDir"]))
-        return next(int(each["pid"]) for each in status["parts"] if each["name"] == part)
-
-
-@pytest.fixture(scope="module")
-async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
-    """The stack, started as a person starts it, and stopped in the end."""
-    data_dir = str(tmp_path_factory.mktemp("up") / "data")
-    address = json.loads(await _grantflow("up", "--detach", "--json", "--data-dir", data_dir))
-    try:
-        async with (
-            GrantflowClient(address["apiUrl"], address["adminToken"]) as grantflow,
-            httpx.AsyncClient(base_url=address["stripeUrl"], timeout=30) as controls,
-        ):
-            yield Up(address, grantflow, controls)
-    finally:
-        await _grantflow("stop", "--data-dir", data_dir)
+from tests.faults.up import CREDITS, Up
 
 
 async def test_temporal_does_not_answer_for_a_while(up: Up) -> None:
@@ -107,7 +40,7 @@ async def test_every_part_is_killed_while_grants_run(up: Up) -> None:
     operations = [f"op-{uuid4()}" for _ in range(24)]
     grants = [asyncio.create_task(up.grant(account_id, operation)) for operation in operations]
     for part in ("postgres", "worker", "stripe", "api", "temporal"):
-        os.kill(await up.pid(part), signal.SIGKILL)
+        await up.kill(part)
         await asyncio.sleep(1)
     await asyncio.gather(*grants)
     await asyncio.gather(*(up.confirmed(operation) for operation in operations))
@@ -166,11 +99,3 @@ async def _send_webhook(up: Up, event: dict[str, Any]) -> int:
             f"{up.address['apiUrl']}/webhooks/stripe", content=body, headers={"Stripe-Signature": signature}
         )
     return answer.status_code
-
-
-async def _grantflow(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "local.program", *arguments), cwd=Path(ROOT), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate()
-    return output.decode()
