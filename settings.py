@@ -1,11 +1,12 @@
 """The environment, typed, and read here only."""
 
+import re
 import sys
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -27,6 +28,10 @@ class Settings(BaseSettings):
     stripe_api_base: str | None = Field(None, validation_alias="STRIPE_API_BASE")
     stripe_metered_price: str = Field("price_grantflow_credits", validation_alias="STRIPE_METERED_PRICE")
 
+    expiry_notice_days: Annotated[tuple[int, ...], NoDecode] = Field(
+        (30, 7, 1), validation_alias="GRANTFLOW_EXPIRY_NOTICE_DAYS"
+    )
+
     admin_token: SecretStr = Field(validation_alias="GRANTFLOW_ADMIN_TOKEN")
     allowed_origins: str = Field("", validation_alias="GRANTFLOW_ALLOWED_ORIGINS")
     host: str = Field("127.0.0.1", validation_alias="GRANTFLOW_HOST")
@@ -41,6 +46,16 @@ class Settings(BaseSettings):
         if url is not None and not url.get_secret_value().startswith(("postgresql://", "postgres://", "postgresql+")):
             raise ValueError("must begin with postgresql://")
         return url
+
+    @field_validator("expiry_notice_days", mode="before")
+    @classmethod
+    def _are_days(cls, days: object) -> object:
+        if not isinstance(days, str):
+            return days
+        written = [each.strip() for each in days.split(",")]
+        if not all(re.fullmatch("[1-9][0-9]{0,2}", each) for each in written) or len(set(written)) < len(written):
+            raise ValueError("must be different whole numbers from 1 to 999 with commas between, such as 30,7,1")
+        return tuple(int(each) for each in written)
 
     @field_validator("admin_token")
     @classmethod

@@ -16,6 +16,7 @@ from activities.grant_ledger import GrantLedger
 from activities.grant_stripe import GrantStripe
 from activities.payment_methods import PaymentMethodLedger, PaymentMethodStripe
 from activities.sweeps import Sweeps
+from activities.time_sweeps import NOTICE_DAYS, TimeSweeps
 from gateways.run import run_process
 from gateways.stripe.gateway import StripeGateway
 from gateways.temporal.connection import TemporalAddress, connect
@@ -42,11 +43,15 @@ def build_worker(
     stripe: StripeGateway,
     *,
     interceptors: Sequence[Interceptor] = (),
+    notice_days: Sequence[int] = NOTICE_DAYS,
 ) -> Worker:
-    """A worker with every workflow and activity that we have."""
+    """A worker with every workflow and activity that we have.
+
+    ``notice_days``: so many days before long-lived grants expire, their owners are told.
+    """
     grant_ledger, grant_stripe = GrantLedger(engine), GrantStripe(stripe)
     method_ledger, method_stripe = PaymentMethodLedger(engine), PaymentMethodStripe(stripe)
-    sweeps = Sweeps(engine, stripe, Flows(client))
+    sweeps, time_sweeps = Sweeps(engine, stripe, Flows(client)), TimeSweeps(engine, notice_days=notice_days)
     return Worker(
         client,
         task_queue=TASK_QUEUE,
@@ -73,6 +78,8 @@ def build_worker(
             sweeps.create_missing_customers,
             sweeps.pump_mirrors,
             sweeps.close_mirrors,
+            time_sweeps.book_due,
+            time_sweeps.give_expiry_notices,
         ],
         workflow_runner=SandboxedWorkflowRunner(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("messages")
@@ -100,7 +107,8 @@ async def run(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -
         stop = asyncio.Event()
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-        async with build_worker(client, engine, stripe, interceptors=interceptors):
+        days = settings.expiry_notice_days
+        async with build_worker(client, engine, stripe, interceptors=interceptors, notice_days=days):
             print("worker ready", flush=True)  # noqa: T201 - the supervisor waits for this line
             await stop.wait()
 

@@ -9,6 +9,7 @@ from temporalio import activity
 from gateways.stripe.errors import StripeOutage
 from gateways.temporal.flows import FlowUnavailable
 from ledger.rules.errors import LedgerUnavailable
+from ledger.transaction import LOCK_TIMEOUT, SERIALIZATION_FAILURE
 from messages.sweeps import SweepReport
 
 _log = logging.getLogger(__name__)
@@ -16,6 +17,8 @@ Item = TypeVar("Item")
 Pause = Callable[[float], Awaitable[object]]
 
 _KEY_IN_USE = 409
+# Somebody sits on one account, or keeps changing it: the next one has nothing to do with it.
+_OF_ONE_ACCOUNT = frozenset({LOCK_TIMEOUT, SERIALIZATION_FAILURE})
 
 
 class Pages(Generic[Item]):
@@ -82,4 +85,6 @@ def _is_outage(error: Exception) -> bool:
     """Whether the next item would fail as well. A key in use is one item's matter: its workflow is at it too."""
     if isinstance(error, StripeOutage):
         return error.status != _KEY_IN_USE
-    return isinstance(error, FlowUnavailable | LedgerUnavailable)
+    if isinstance(error, LedgerUnavailable):
+        return error.reason not in _OF_ONE_ACCOUNT
+    return isinstance(error, FlowUnavailable)

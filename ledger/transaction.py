@@ -67,10 +67,11 @@ class _Trouble:
 
 
 LOCK_TIMEOUT = "lock timeout"
+SERIALIZATION_FAILURE = "serialization failure"
 
 _LOST = _Trouble("connection lost")
 _TROUBLES = {
-    "40001": _Trouble("serialization failure"),
+    "40001": _Trouble(SERIALIZATION_FAILURE),
     "40P01": _Trouble("deadlock"),
     # The server shuts down, crashed, starts up, or has no session left for us.
     "57P01": _LOST,

@@ -34,3 +34,17 @@ class SweepSteps(Steps):
     @abstractmethod
     async def close_mirrors(self) -> SweepReport:
         """Closes the mirrors whose grants are used up, expired or revoked."""
+
+
+class TimeSweepSteps(Steps):
+    """What time alone brings about, in the ledger alone: no vendor is asked, so an outage of one stops nothing."""
+
+    @activity.defn
+    @abstractmethod
+    async def book_due(self) -> SweepReport:
+        """Books what has expired in accounts that nobody touches."""
+
+    @activity.defn
+    @abstractmethod
+    async def give_expiry_notices(self) -> SweepReport:
+        """Notes for whom it is time to hear that credits are about to expire."""

@@ -1,6 +1,6 @@
 """The payloads of the sweeps, which finish what a crash or an outage left behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,3 +20,5 @@ class SweepsReport:
     customers: SweepReport
     mirrors: SweepReport
     closings: SweepReport
+    due: SweepReport = field(default_factory=SweepReport)
+    notices: SweepReport = field(default_factory=SweepReport)

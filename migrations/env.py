@@ -6,15 +6,18 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ledger.store.tables import metadata
+from ledger.store.notice_tables import notices
 from settings import MigrationSettings
 
 # A migration that can't have its lock at once gives up rather than queue everybody behind it.
 _SERVER_SETTINGS = {"lock_timeout": "4000", "statement_timeout": "600000", "timezone": "UTC"}
 
+# A table is known when its module has been imported; this one imports the others.
+_METADATA = notices.metadata
+
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
+    context.configure(connection=connection, target_metadata=_METADATA, compare_type=True, compare_server_default=True)
     with context.begin_transaction():
         context.run_migrations()
 

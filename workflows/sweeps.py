@@ -1,11 +1,13 @@
 """SweepsWorkflow, by the Schedule ``sweeps``: finishes what a crash or an outage left behind."""
 
+from typing import Any
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 from temporalio.types import MethodAsyncNoParam
 
 from messages import names
-from messages.sweep_steps import SweepSteps
+from messages.sweep_steps import SweepSteps, TimeSweepSteps
 from messages.sweeps import SweepReport, SweepsReport
 from workflows.patience import SWEEP, SWEEP_HEARTBEAT
 
@@ -20,7 +22,13 @@ class SweepsWorkflow:
     @workflow.run
     async def run(self) -> SweepsReport:
         """Runs every sweep once."""
+        due = notices = SweepReport()
+        if workflow.patched("time-sweeps"):
+            due = await self._sweep(TimeSweepSteps.book_due, "Booking what has expired.")
+            notices = await self._sweep(TimeSweepSteps.give_expiry_notices, "Noting which credits expire soon.")
         return SweepsReport(
+            due=due,
+            notices=notices,
             inbox=await self._sweep(SweepSteps.deliver_inbox, "Delivering webhook events that wait in the inbox."),
             customers=await self._sweep(SweepSteps.create_missing_customers, "Making customers at Stripe."),
             mirrors=await self._sweep(SweepSteps.pump_mirrors, "Mirroring grants at Stripe."),
@@ -32,7 +40,7 @@ class SweepsWorkflow:
         """What the tick is doing, in words."""
         return self._doing
 
-    async def _sweep(self, step: MethodAsyncNoParam[SweepSteps, SweepReport], words: str) -> SweepReport:
+    async def _sweep(self, step: MethodAsyncNoParam[Any, SweepReport], words: str) -> SweepReport:
         self._doing = words
         workflow.set_current_details(words)
         try:

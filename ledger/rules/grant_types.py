@@ -14,6 +14,8 @@ GRANT_PRIORITIES: dict[GrantType, int] = {
 }
 
 EXPIRING_TYPES = frozenset({GrantType.FREE, GrantType.REFERRAL})
+# Whoever has had credits for longer than this may have forgotten them: they are told before these expire.
+LONG_LIVED_DAYS = 45
 PAID_TYPES = frozenset({GrantType.PURCHASE, GrantType.ROLLOVER})
 
 # A rollover is no new money: the grants that it came from have their mirrors already.

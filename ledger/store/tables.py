@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
-from ledger.rules.grant_types import EXPIRING_TYPES, GRANT_PRIORITIES
+from ledger.rules.grant_types import EXPIRING_TYPES, GRANT_PRIORITIES, LONG_LIVED_DAYS
 from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT, MAX_CREDITS_PER_OPERATION
 from ledger.rules.orders import ACCOUNT_KINDS
 from messages.grants import GrantStage, GrantType, MirrorDriver
@@ -125,6 +125,8 @@ accounts = Table(
     # Updates of debt and seq stay on the page (HOT): no index covers them, and the page keeps room for them.
     postgresql_with={"fillfactor": "70"},
 )
+# Which accounts has time alone changed? Spending leaves ``next_expiry`` as it is, and so the update on its page.
+Index("ix_accounts_next_expiry", accounts.c.next_expiry, postgresql_where=accounts.c.next_expiry.is_not(None))
 
 account_profiles = Table(
     "account_profiles",
@@ -245,6 +247,14 @@ Index(
     grants.c.created_at,
     grants.c.grant_id,
     postgresql_where=grants.c.live,
+)
+
+# Grants whose owners are told before they expire: a few among many, with something left, in the order of their ends.
+Index(
+    "ix_grants_noticed",
+    grants.c.expires_at,
+    grants.c.grant_id,
+    postgresql_where=text(f"live AND expires_at - created_at > interval '{LONG_LIVED_DAYS} days'"),
 )
 
 journal = Table(

@@ -6,6 +6,7 @@ A sequential scan predicate-locks its whole table, and then strangers conflict.
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,18 @@ import pytest
 from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger import access, balances, customers, granting, inbox, mirroring, opening, revoking
+from ledger import (
+    access,
+    balances,
+    customers,
+    granting,
+    inbox,
+    mirroring,
+    noticing,
+    opening,
+    revoking,
+    sweeping,
+)
 from ledger.clock import advance_test_clock
 from ledger.consuming import ConsumeOrder, Consumption
 from ledger.store.consumptions import LOCK_SPENDERS
@@ -56,13 +68,15 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
 
     await _do_everything(database, engine)
     event.remove(engine.sync_engine, "before_cursor_execute", remember)
-    scanned = {}
+    scanned: dict[str, list[str]] = {}
+    used: set[str] = set()
     async with engine.connect() as connection:
         for statement, parameters in made.items():
             if statement.split()[0] not in {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH"}:
                 continue
             plan = (await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)).scalar_one()
             tree = json.loads(plan) if isinstance(plan, str) else plan
+            used |= {node["Index Name"] for node in _nodes(tree[0]["Plan"]) if "Index Name" in node}
             if tables := sorted(
                 {
                     str(node.get("Relation Name") or node["Index Name"])
@@ -73,6 +87,7 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
                 scanned[statement] = tables
     await engine.dispose()
     assert scanned == {}
+    assert {"ix_accounts_next_expiry", "ix_grants_noticed", "ix_notices_untold"} <= used
     assert any("FOR NO KEY UPDATE" in statement and "upto" in statement for statement in made)
     assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
 
@@ -104,6 +119,7 @@ async def _do_everything(database: Database, engine: AsyncEngine) -> None:
     await _spend(engine, account_id)
     await _be_a_customer(engine, account_id)
     await _take_events(engine)
+    await _let_time_pass(engine)
 
 
 async def _read(engine: AsyncEngine, account_id: str) -> None:
@@ -154,6 +170,22 @@ async def _take_events(engine: AsyncEngine) -> None:
     await inbox.close_event(engine, due[1].event_id, state="quarantined", reason="no sense")
     await inbox.quarantined_events(engine, limit=10)
     await inbox.find_event(engine, "evt_1")
+
+
+async def _let_time_pass(engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    later = (await balances.read_balance(engine, account_id)).now + timedelta(days=50)
+    await grant(engine, account_id, "long-lived", 5, GrantType.FREE, expires_at=later)
+    await advance_test_clock(engine, 44 * DAY_SECONDS)
+    await noticing.give_expiry_notices(engine, days=(30, 7, 1), limit=10)
+    [notice] = await noticing.untold_notices(engine, account_id, limit=10)
+    await noticing.mark_told(engine, [notice.notice_id])
+    for before in (None, notice.notice_id):
+        await noticing.notices_of_account(engine, account_id, before=before, limit=10)
+    await revoking.revoke_grant(engine, "long-lived", reason="", actor="", request_id="")
+    await advance_test_clock(engine, 7 * DAY_SECONDS)
+    for due in await sweeping.due_accounts(engine, limit=100):
+        await sweeping.book_due(engine, due)
 
 
 def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -45,6 +45,14 @@ REFUSED_UPDATES = {
     "ck_webhook_inbox_state": "UPDATE webhook_inbox SET state = 'lost', processed_at = now()",
     "ck_webhook_inbox_processed_at": "UPDATE webhook_inbox SET state = 'processed'",
     "ck_webhook_inbox_event_id": "UPDATE webhook_inbox SET event_id = ''",
+    "ck_notices_kind": "UPDATE notices SET kind = 'Two Words'",
+    "ck_notices_subject": "UPDATE notices SET subject = ''",
+    "ck_notices_payload": "UPDATE notices SET payload = '[]'",
+    "uq_notices_account_id_kind_subject": "INSERT INTO notices (account_id, kind, subject, payload) "
+    "SELECT account_id, kind, subject, payload FROM notices",
+    "pk_notices": "INSERT INTO notices OVERRIDING SYSTEM VALUE "
+    "SELECT notice_id, account_id, kind, 'another', payload FROM notices",
+    "fk_notices_account_id": "UPDATE notices SET account_id = gen_random_uuid()",
     "uq_account_profiles_external_id": "UPDATE account_profiles SET external_id = 'same'",
     "uq_account_profiles_referral_code": "UPDATE account_profiles SET referral_code = 'same'",
     "uq_account_profiles_stripe_customer_id": "UPDATE account_profiles SET stripe_customer_id = 'same'",
@@ -69,7 +77,8 @@ REFUSED_UPDATES = {
     "fk_account_tokens_account_id": "UPDATE account_tokens SET account_id = gen_random_uuid()",
     "fk_tickets_account_id": "UPDATE tickets SET account_id = gen_random_uuid()",
     "fk_operations_account_id": "UPDATE operations SET account_id = gen_random_uuid() WHERE kind = 'revoke'",
-    "fk_grants_account_id": "DELETE FROM account_profiles; DELETE FROM account_tokens; DELETE FROM tickets; "
+    "fk_grants_account_id": "DELETE FROM notices; DELETE FROM account_profiles; DELETE FROM account_tokens; "
+    "DELETE FROM tickets; "
     "ALTER TABLE operations DROP CONSTRAINT fk_operations_account_id; "
     "DELETE FROM accounts",
     "fk_grants_account_id_operation_id": "UPDATE grants SET operation_id = 'unclaimed' "
@@ -132,6 +141,8 @@ async def fill(database: Database) -> None:
             INSERT INTO account_tokens (token_hash, account_id) SELECT sha256('t'), account_id FROM accounts LIMIT 1;
             INSERT INTO tickets SELECT sha256('t'), account_id, now() FROM accounts LIMIT 1;
             INSERT INTO webhook_inbox (event_id, type, payload) VALUES ('evt_1', 'ping', '{}');
+            INSERT INTO notices (account_id, kind, subject, payload)
+                SELECT account_id, 'expiry', 'g/7', '{}' FROM accounts;
             INSERT INTO operations (account_id, operation_id, kind, request, actor, request_id)
                 SELECT account_id, 'revoke/x', 'revoke', '{}', '', '' FROM accounts;
             """
@@ -204,6 +215,8 @@ async def test_the_application_owns_nothing(filled: Database) -> None:
         "DELETE FROM accounts",
         "DELETE FROM operations",
         "DELETE FROM webhook_inbox",
+        "DELETE FROM notices",
+        "UPDATE notices SET payload = '{}'",
         "TRUNCATE grants",
         "UPDATE operations SET answer = '{}'",
         "UPDATE grants SET principal = 1",

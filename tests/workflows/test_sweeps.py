@@ -7,19 +7,30 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from messages import names
-from messages.sweep_steps import SweepSteps
+from messages.sweep_steps import SweepSteps, TimeSweepSteps
 from messages.sweeps import SweepReport, SweepsReport
 from tests.workflows.fakes import steps_of
 from tests.workflows.recording import store_history
 from workflows.sweeps import SweepsWorkflow
 
 
-class FakeSweeps(SweepSteps):
-    """Counts what is asked of it; the mirrors fail as long as they are told to."""
+class FakeSweeps(SweepSteps, TimeSweepSteps):
+    """Counts what is asked of it; what it is told to fail at, it fails at."""
 
-    def __init__(self, *, mirrors_fail: bool = False) -> None:
+    def __init__(self, *, mirrors_fail: bool = False, booking_fails: bool = False) -> None:
         self.mirrors_fail = mirrors_fail
+        self.booking_fails = booking_fails
         self.ran: list[str] = []
+
+    async def book_due(self) -> SweepReport:
+        self.ran.append("due")
+        if self.booking_fails:
+            raise ApplicationError("the database is away", non_retryable=True)
+        return SweepReport(done=5)
+
+    async def give_expiry_notices(self) -> SweepReport:
+        self.ran.append("notices")
+        return SweepReport(done=4)
 
     async def deliver_inbox(self) -> SweepReport:
         self.ran.append("inbox")
@@ -60,8 +71,9 @@ async def _tick(environment: WorkflowEnvironment, sweeps: FakeSweeps, case: str)
 
 async def test_a_tick_runs_every_sweep(time_skipping: WorkflowEnvironment) -> None:
     sweeps = FakeSweeps()
-    report = await _tick(time_skipping, sweeps, "a_tick_runs_every_sweep")
-    assert sweeps.ran == ["inbox", "customers", "mirrors", "closings"]
+    report = await _tick(time_skipping, sweeps, "a_tick_begins_with_what_time_has_brought")
+    assert sweeps.ran == ["due", "notices", "inbox", "customers", "mirrors", "closings"]
+    assert (report.due.done, report.notices.done) == (5, 4)
     assert (report.inbox.done, report.customers.done, report.mirrors) == (3, 1, SweepReport(done=2, left=1))
 
 
@@ -70,3 +82,10 @@ async def test_a_failed_sweep_does_not_keep_the_others(time_skipping: WorkflowEn
     report = await _tick(time_skipping, sweeps, "a_failed_sweep_does_not_keep_the_others")
     assert report.mirrors.failed == 1
     assert sweeps.ran[-1] == "closings"
+
+
+async def test_booking_that_fails_does_not_keep_the_others(time_skipping: WorkflowEnvironment) -> None:
+    sweeps = FakeSweeps(booking_fails=True)
+    report = await _tick(time_skipping, sweeps, "booking_that_fails_does_not_keep_the_others")
+    assert report.due == SweepReport(failed=1)
+    assert sweeps.ran == ["due", "notices", "inbox", "customers", "mirrors", "closings"]
