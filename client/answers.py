@@ -143,6 +143,25 @@ class Consumption(Answer):
     paid_by: str | None = None
 
 
+class Entry(Answer):
+    """An entry of the journal. ``credits`` is signed, ``balance_after`` the net balance after it, as booked.
+
+    ``at`` is when it counts, ``recorded_at`` when it was written. ``grant_id`` is None on entries of the debt alone.
+    """
+
+    entry_id: str
+    at: datetime
+    kind: str
+    operation_id: str
+    grant_id: str | None
+    grant_type: str | None
+    credits: int
+    balance_after: int
+    seq: int
+    actor: str
+    recorded_at: datetime
+
+
 class BalanceNews(Balance):
     """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought."""
 

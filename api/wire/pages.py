@@ -35,21 +35,35 @@ Cursor = Annotated[str | None, Query(max_length=500, description="`nextCursor` o
 A = TypeVar("A", bound=Answer)
 
 
+K = TypeVar("K")
+
+
 def read_cursor(cursor: str | None, *, of: str) -> PageKey | None:
-    """Where the page begins. ``of`` names the list. Raises Problem for what is no cursor of it."""
+    """Where a page of grants begins. ``of`` names the list. Raises Problem for what is no cursor of it."""
+
+    def key(at: str, grant_id: str) -> PageKey:
+        instant = datetime.fromisoformat(at)
+        if instant.tzinfo is None:
+            raise ValueError("an instant without its offset")
+        return instant, UUID(grant_id)
+
+    return decode_cursor(cursor, of=of, key=key)
+
+
+def decode_cursor(cursor: str | None, *, of: str, key: Callable[..., K]) -> K | None:
+    """What ``key`` makes of a cursor's parts; ``of`` names the list. Raises Problem for what is no cursor of it."""
     if cursor is None:
         return None
     try:
-        kind, at, grant_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
-        key = datetime.fromisoformat(at), UUID(grant_id)
-        if kind != of or key[0].tzinfo is None:
+        kind, *parts = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
+        if kind != of:
             raise ValueError("a cursor of another list")
+        return key(*parts)
     except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError):
         problem = "is not a cursor of this list; take nextCursor of a page of it"
         raise Problem(
             "invalid-request", f"cursor {problem}", members={"errors": [{"field": "cursor", "problem": problem}]}
         ) from None
-    return key
 
 
 def page_of(
@@ -59,9 +73,10 @@ def page_of(
     shown = found[:limit]
     more = len(found) > limit
     last = shown[-1] if shown else None
-    cursor = None if last is None or not more else _write_cursor(of, at(last), last.grant_id)
+    cursor = None if last is None or not more else encode_cursor(of, at(last).isoformat(), last.grant_id)
     return Page[A](data=[show(grant) for grant in shown], next_cursor=cursor)
 
 
-def _write_cursor(kind: str, at: datetime, grant_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([kind, at.isoformat(), grant_id]).encode()).decode()
+def encode_cursor(of: str, *parts: str | int) -> str:
+    """The cursor with these parts, for the list that ``of`` names."""
+    return base64.urlsafe_b64encode(json.dumps([of, *parts]).encode()).decode()

@@ -2,7 +2,7 @@
 
 import typer
 
-from client.cli import accounts, balance, consuming, granting, grants, watch
+from client.cli import accounts, balance, consuming, granting, grants, history, watch
 
 app = typer.Typer(
     name="grantflow",
@@ -16,6 +16,7 @@ app.add_typer(grants.app, name="grants")
 granting.add_to(app)
 consuming.add_to(app)
 balance.add_to(app)
+history.add_to(app)
 watch.add_to(app)
 
 __all__ = ["app"]

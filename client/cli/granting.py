@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from client.answers import Grant
-from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with, whole_number
+from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with, instant, whole_number
 from client.cli.screen import note, print_fields, print_json
-from client.cli.speaking import WRONG_USAGE, choose_operation_id, speak
+from client.cli.speaking import choose_operation_id, speak
 
 
 class GrantType(StrEnum):
@@ -38,7 +38,10 @@ def grant(
         typer.Option(help="Names the grant for ever: a repeat has no second effect. Made up when not given."),
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
-    expires_at: Annotated[str | None, typer.Option(help="For free and referral: an instant with its offset.")] = None,
+    expires_at: Annotated[
+        datetime | None,
+        typer.Option(parser=instant, metavar="INSTANT", help="For free and referral: an instant with its offset."),
+    ] = None,
     *,
     as_json: AsJson = False,
     api_url: ApiUrl = DEFAULT_API_URL,
@@ -55,7 +58,7 @@ def grant(
             type=kind,
             credits=credits,
             description=description,
-            expires_at=_instant(expires_at),
+            expires_at=expires_at,
         ),
     )
     if as_json:
@@ -82,16 +85,3 @@ def show_grant(grant: Grant) -> None:
             "workflow": grant.workflow_id,
         }
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        note("--expires-at: must be an instant with its offset, such as 2027-01-31T12:00:00Z")
-        raise typer.Exit(WRONG_USAGE)
-    return instant

@@ -1,6 +1,7 @@
 """The options that all commands share."""
 
 import re
+from datetime import datetime
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -51,6 +52,17 @@ Cursor = Annotated[str | None, typer.Option("--cursor", help="Where the last pag
 def help_with(sentence: str, example: str) -> str:
     """The help of a command: what it does, and how it is called."""
     return f"{sentence}\n\nExample: {example}"
+
+
+def instant(text: str) -> datetime:
+    """The instant in an argument, which must say its offset."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise typer.BadParameter("must be an instant with its offset, such as 2027-01-31T12:00:00Z")
+    return found
 
 
 def whole_number(text: str) -> int:

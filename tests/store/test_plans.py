@@ -4,6 +4,7 @@ A sequential scan predicate-locks its whole table, and then strangers conflict.
 """
 
 import asyncio
+import itertools
 import json
 from collections.abc import Iterator
 from datetime import timedelta
@@ -19,6 +20,7 @@ from ledger import (
     balances,
     customers,
     granting,
+    history,
     inbox,
     mirroring,
     noticing,
@@ -128,6 +130,15 @@ async def _read(engine: AsyncEngine, account_id: str) -> None:
     for after in (None, (balance.now, UUID(account_id))):
         await balances.grants_of_account(engine, account_id, after=after, limit=10)
         await balances.grants_at_stage(engine, GrantStage.STUCK, after=after, limit=10)
+    await _look_back(engine, account_id)
+
+
+async def _look_back(engine: AsyncEngine, account_id: str) -> None:
+    now = (await balances.read_balance(engine, account_id)).now
+    filters = (history.EntryFilter(), history.EntryFilter(now, now, ("granted", "consumed"), upto_seq=9))
+    for wanted, after, newest_first in itertools.product(filters, (None, (1, 1)), (False, True)):
+        await history.entries_of_account(engine, account_id, wanted, after=after, newest_first=newest_first, limit=10)
+    assert [each.kind async for each in history.all_entries(engine, account_id, filters[0])] == ["granted"] * 2
 
 
 async def _mirror(engine: AsyncEngine, account_id: str) -> None:

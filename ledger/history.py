@@ -1,0 +1,85 @@
+"""The history of an account: the entries of its journal, page by page."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ledger.rules.errors import UnknownAccount
+from ledger.store.accounts import parse_account_id
+from ledger.store.history import EntryFilter, EntryKey, RecordedEntry, latest_seq, read_entries
+from ledger.store.tables import ENTRY_KINDS
+from ledger.transaction import with_transaction
+
+__all__ = [
+    "ENTRY_KINDS",
+    "EntryFilter",
+    "EntryKey",
+    "EntryPage",
+    "RecordedEntry",
+    "all_entries",
+    "entries_of_account",
+]
+
+ROWS_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class EntryPage:
+    """Entries in their order, and the key behind which there may be more; None on the last page."""
+
+    entries: list[RecordedEntry]
+    next_key: EntryKey | None
+
+
+async def entries_of_account(
+    engine: AsyncEngine,
+    account_id: str,
+    wanted: EntryFilter,
+    *,
+    after: EntryKey | None = None,
+    newest_first: bool = False,
+    limit: int,
+) -> EntryPage:
+    """A page of the account's journal, in the order of booking. Raises UnknownAccount.
+
+    With a filter a page may have fewer entries than ``limit``, even none, and yet not be the last.
+    """
+    parsed = parse_account_id(account_id)
+
+    async def work(tx: AsyncConnection) -> EntryPage:
+        entries, next_key = await read_entries(tx, parsed, wanted, after=after, newest_first=newest_first, limit=limit)
+        if not entries and await latest_seq(tx, parsed) is None:
+            raise UnknownAccount(account_id)
+        return EntryPage(entries, next_key)
+
+    return await with_transaction(engine, work, what="entries of account")
+
+
+async def all_entries(
+    engine: AsyncEngine,
+    account_id: str,
+    wanted: EntryFilter,
+    *,
+    newest_first: bool = False,
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> AsyncGenerator[RecordedEntry, None]:
+    """All entries that are there when the first is asked for, read in pages. Raises UnknownAccount.
+
+    No transaction is open between two pages: whoever reads slowly holds nothing up. The journal only grows, and what
+    is booked meanwhile is left out.
+    """
+    parsed = parse_account_id(account_id)
+    upto = await with_transaction(engine, lambda tx: latest_seq(tx, parsed), what="latest change")
+    if upto is None:
+        raise UnknownAccount(account_id)
+    settled, after = replace(wanted, upto_seq=upto), None
+    while True:
+        page = await entries_of_account(
+            engine, account_id, settled, after=after, newest_first=newest_first, limit=rows_at_once
+        )
+        for entry in page.entries:
+            yield entry
+        after = page.next_key
+        if after is None:
+            return
