@@ -13,6 +13,8 @@ from ledger.opening import Opening, open_account
 from ledger.transaction import RETRIES
 from messages.grants import GrantOrder, GrantType
 from tests.conftest import Database
+from tests.store.books import assert_books_balance as assert_books_balance
+from tests.store.books import wrong_books as wrong_books
 
 DAY_SECONDS = 86_400
 
@@ -87,50 +89,6 @@ async def count(database: Database, table: str) -> int:
     """How many rows a table of ours has."""
     async with session(database.owner_url) as owner:
         return int(await owner.fetchval(f"SELECT count(*) FROM {table}"))  # noqa: S608 - the tests' own words
-
-
-_BOOKS = """
-SELECT account_id, 'entries of ' || grant_id || ' sum to ' || coalesce(sum(j.credits), 0) || ', it holds ' || g.balance
-FROM grants g LEFT JOIN journal j USING (account_id, grant_id)
-GROUP BY account_id, grant_id, g.balance HAVING coalesce(sum(j.credits), 0) <> g.balance
-UNION ALL
-SELECT account_id, 'the account says ' || a.balance || ', its grants hold ' || coalesce(sum(g.balance), 0)
-FROM accounts a LEFT JOIN grants g USING (account_id)
-GROUP BY account_id, a.balance HAVING coalesce(sum(g.balance), 0) <> a.balance
-UNION ALL
-SELECT account_id, 'the journal sums to ' || coalesce(sum(j.credits), 0) || ', the net is ' || (a.balance - a.debt)
-FROM accounts a LEFT JOIN journal j USING (account_id)
-GROUP BY account_id, a.balance, a.debt HAVING coalesce(sum(j.credits), 0) <> a.balance - a.debt
-UNION ALL
-SELECT a.account_id, 'the debt entries sum to ' || coalesce(sum(j.credits), 0) || ', the debt is ' || a.debt
-FROM accounts a LEFT JOIN journal j ON j.account_id = a.account_id AND j.grant_id IS NULL
-GROUP BY a.account_id, a.debt HAVING coalesce(sum(j.credits), 0) <> -a.debt
-UNION ALL
-SELECT account_id, 'entry ' || entry_id || ' leaves ' || balance_after || ', not ' || running
-FROM (
-    SELECT account_id, entry_id, balance_after,
-        sum(credits) OVER (PARTITION BY account_id ORDER BY entry_id) AS running
-    FROM journal
-) AS in_order WHERE balance_after <> running
-UNION ALL
-SELECT account_id, 'a grant expires at ' || min(g.expires_at) || ', before ' || coalesce(a.next_expiry::text, 'never')
-FROM accounts a JOIN grants g USING (account_id) WHERE g.live AND g.expires_at IS NOT NULL
-GROUP BY account_id, a.next_expiry HAVING a.next_expiry IS NULL OR min(g.expires_at) < a.next_expiry
-UNION ALL
-SELECT account_id, 'its latest entries are of change ' || max(j.seq) || ', it is at ' || a.seq
-FROM accounts a JOIN journal j USING (account_id) GROUP BY account_id, a.seq HAVING max(j.seq) > a.seq
-"""
-
-
-async def wrong_books(owner: asyncpg.Connection) -> list[tuple[str, str]]:
-    """What does not add up, in any account of the database: I1 and I2, rebuilt from the journal."""
-    return [(str(row[0]), str(row[1])) for row in await owner.fetch(_BOOKS)]
-
-
-async def assert_books_balance(database: Database) -> None:
-    """Everything adds up, for every grant and every account of the database."""
-    async with session(database.owner_url) as owner:
-        assert await wrong_books(owner) == []
 
 
 def repeats() -> float:
