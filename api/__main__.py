@@ -10,6 +10,7 @@ from activities.delivery import InboxDelivery
 from api.app import create_app
 from api.background import Background
 from api.live import LiveHub
+from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import make_server
 from gateways.run import run_process
@@ -64,13 +65,15 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
         tls=settings.temporal_tls,
     )
     flows = Flows(await connect(address, lazy=True))
+    background = Background()
     return Parts(
         engine=engine,
         flows=flows,
         delivery=InboxDelivery(engine, flows),
         consumption=Consumption(engine),
         live=LiveHub(engine, plain_url(settings.database_url.get_secret_value())),
-        background=Background(),
+        background=background,
+        notices=NoticeDesk(engine, background),
         settings=ApiSettings(
             admin_token=settings.admin_token.get_secret_value(),
             webhook_secret=settings.stripe_webhook_secret.get_secret_value(),

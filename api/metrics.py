@@ -25,6 +25,7 @@ SOCKET_MESSAGES = Counter(
         "outcome",
     ],
 )
+NOTICES_TOLD = Counter("grantflow_notices_told", "Notices that went out to clients with init-response")
 PUSHES = Counter("grantflow_pushes", "Changes of a balance that clients were told unasked")
 LISTENING = Gauge("grantflow_listening", "1 while changes of other processes are listened for")
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.background import Background
 from api.live import LiveHub
+from api.notices import NoticeDesk
 from ledger.consuming import Consumption
 from messages.customers import PaymentMethod, PaymentMethodOrder
 from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder
@@ -63,6 +64,7 @@ class Parts:
     consumption: Consumption
     live: LiveHub
     background: Background
+    notices: NoticeDesk
     settings: ApiSettings
 
 

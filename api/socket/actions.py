@@ -11,6 +11,7 @@ from api.socket.outbox import Outbox
 from api.socket.requests import ClientMessage, Consume, GrantStatusQuestion, Init, Ping, Usage
 from api.wire.balances import balance_fields
 from api.wire.consumptions import consumption_fields
+from api.wire.notices import Notification
 from ledger.balances import Balance, read_balance
 from ledger.consuming import ConsumeOrder, OnInsufficient
 from ledger.granting import find_grant
@@ -60,12 +61,18 @@ def action_error(error: Exception, request_id: str | None) -> ActionError:
 
 
 async def _init(parts: Parts, account_id: str, message: Init, outbox: Outbox) -> None:
+    balance = await read_balance(parts.engine, account_id)
+    handout = await parts.notices.read(account_id)
+    # One that can't be put into words fails here, where it is answered, and not on its way out.
+    shown = {notice.notice_id: Notification.of(notice) for notice in handout.waiting}
+
     def telling(balance: Balance, prev_seq: int) -> InitResponse:
         fields = balance_fields(balance, prev_seq=prev_seq)
-        more = {"request_id": message.request_id, "server_time": balance.now, "notifications": []}
+        notifications = [shown[notice.notice_id] for notice in handout.take()]
+        more = {"request_id": message.request_id, "server_time": balance.now, "notifications": notifications}
         return InitResponse.model_validate(fields | more)
 
-    outbox.answer_balance(await read_balance(parts.engine, account_id), telling, from_seq=message.from_seq)
+    outbox.answer_balance(balance, telling, from_seq=message.from_seq, settle=handout.settle)
 
 
 async def _usage(parts: Parts, account_id: str, message: Usage, outbox: Outbox) -> None:

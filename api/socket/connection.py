@@ -126,10 +126,15 @@ class Connection:
             if isinstance(item, Closing):
                 await self._close(item)
                 return
+            sent = False
             try:
-                await self._websocket.send_text(item)
+                await self._websocket.send_text(item.text)
+                sent = True
             except WebSocketDisconnect:
                 return
+            finally:
+                if item.settle is not None:
+                    item.settle(sent)
 
     async def _close(self, closing: Closing) -> None:
         SOCKETS_CLOSED.labels(str(closing.code)).inc()

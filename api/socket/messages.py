@@ -6,6 +6,7 @@ from typing import Literal
 from api.wire.balances import BalanceFields
 from api.wire.base import Answer
 from api.wire.consumptions import ConsumptionFields
+from api.wire.notices import Notification
 from messages.grants import GrantStage, GrantStatus, GrantType
 
 
@@ -23,7 +24,7 @@ class InitResponse(BalanceFields):
     type: Literal["init-response"] = "init-response"
     request_id: str
     server_time: datetime
-    notifications: list[dict[str, str]]
+    notifications: list[Notification]
 
 
 class GrantStatusResponse(Answer):

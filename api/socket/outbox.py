@@ -19,6 +19,8 @@ WAITING_MAX = 256
 
 # Makes the message of a balance and of the seq that was told before.
 Telling = Callable[[Balance, int], Answer]
+# Hears whether the message was sent.
+Settle = Callable[[bool], None]
 
 
 @dataclass
@@ -34,6 +36,15 @@ class _BalanceAnswer:
     balance: Balance
     from_seq: int | None
     telling: Telling
+    settle: Settle | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A text frame on its way. Whoever has sent it, or could not, says so to ``settle``."""
+
+    text: str
+    settle: Settle | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +80,15 @@ class Outbox:
         self._answers.append(message)
         self._changed.set()
 
-    def answer_balance(self, balance: Balance, telling: Telling, *, from_seq: int | None = None) -> None:
-        """Sends an answer that tells of a balance. ``from_seq`` is the seq that the client knows from before."""
-        self._answers.append(_BalanceAnswer(balance, from_seq, telling))
+    def answer_balance(
+        self, balance: Balance, telling: Telling, *, from_seq: int | None = None, settle: Settle | None = None
+    ) -> None:
+        """Sends an answer that tells of a balance. ``from_seq`` is the seq that the client knows from before.
+
+        ``telling`` is called just before the answer is sent, and ``settle`` after it was, or could not be; neither is
+        where the connection ends before its turn.
+        """
+        self._answers.append(_BalanceAnswer(balance, from_seq, telling, settle))
         self._changed.set()
 
     def push(self, balance: Balance) -> None:
@@ -91,8 +108,8 @@ class Outbox:
         self._closing = closing
         self._changed.set()
 
-    async def next(self) -> str | Closing:
-        """The next text frame to send, or the end."""
+    async def next(self) -> Frame | Closing:
+        """The next frame to send, or the end."""
         while True:
             if self._answers:
                 return self._render(self._answers.popleft())
@@ -106,14 +123,14 @@ class Outbox:
             self._changed.clear()
             await self._changed.wait()
 
-    def _render(self, item: Answer | _BalanceAnswer) -> str:
-        return self._tell(item) if isinstance(item, _BalanceAnswer) else to_text(item)
+    def _render(self, item: Answer | _BalanceAnswer) -> Frame:
+        return self._tell(item) if isinstance(item, _BalanceAnswer) else Frame(to_text(item))
 
     def _is_known(self, balance: Balance) -> bool:
         told = self._told.get(balance.account_id)
         return told is not None and balance.seq <= told.balance.seq
 
-    def _tell(self, answer: _BalanceAnswer) -> str:
+    def _tell(self, answer: _BalanceAnswer) -> Frame:
         told = self._told.get(answer.balance.account_id) or _Told(answer.balance)
         # A push may have overtaken this read: nobody is told less than was said before.
         newest = answer.balance if answer.balance.seq >= told.balance.seq else told.balance
@@ -121,7 +138,7 @@ class Outbox:
         if not told.said and answer.from_seq is not None:
             prev_seq = min(answer.from_seq, newest.seq)
         self._told[newest.account_id] = _Told(newest, said=True)
-        return to_text(answer.telling(newest, prev_seq))
+        return Frame(to_text(answer.telling(newest, prev_seq)), answer.settle)
 
 
 def _push(balance: Balance, prev_seq: int) -> UsageResponse:

@@ -18,6 +18,7 @@ from activities.delivery import InboxDelivery
 from api.app import create_app
 from api.background import Background
 from api.live import LiveHub
+from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import ApiServer, make_server
 from ledger.consuming import Consumption
@@ -144,13 +145,15 @@ async def running_api(
         listening.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         chosen = {"admin_token": ADMIN_TOKEN, "webhook_secret": WEBHOOK_SECRET, "public_url": url, **settings}
+        background = Background()
         parts = Parts(
             engine=engine,
             flows=flows,
             delivery=InboxDelivery(engine, flows),
             consumption=Consumption(engine),
             live=LiveHub(engine, database.app_url, check_seconds=check_seconds),
-            background=Background(),
+            background=background,
+            notices=NoticeDesk(engine, background),
             settings=ApiSettings(**chosen),
         )
         server = make_server(create_app(parts), parts.live, host="127.0.0.1", port=0)
