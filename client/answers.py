@@ -162,10 +162,28 @@ class Entry(Answer):
     recorded_at: datetime
 
 
+class Notice(Answer):
+    """Something that the account's owner is to know: ``message`` is for people, ``kind`` and ``details`` for programs.
+
+    One that comes twice has the same ``notice_id``. ``told_at`` is None on one that was not told over a socket yet.
+    """
+
+    notice_id: str
+    kind: str
+    at: datetime
+    message: str
+    details: dict[str, Any]
+    told_at: datetime | None = None
+
+
 class BalanceNews(Balance):
-    """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought."""
+    """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought.
+
+    ``notifications`` is what happened while nobody was connected: it comes with a connection's first balance.
+    """
 
     auto_topup_added: int | None = None
+    notifications: list[Notice] = []
 
 
 class ActionFailed(Answer):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 
-from client.answers import Entry, Page
+from client.answers import Entry, Notice, Page
 from client.sending import Sender, in_path
 
 
@@ -55,6 +55,11 @@ class HistoryCalls(Sender):
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def notices(self, account_id: str, *, limit: int = 50, cursor: str | None = None) -> Page[Notice]:
+        """A page of what the account was told over its sockets or is still to be told, newest first."""
+        path = f"/v1/accounts/{in_path(account_id)}/notices"
+        return await self._get(Page[Notice], path, limit=limit, cursor=cursor)
 
     async def entries_csv(
         self,

@@ -60,3 +60,10 @@ def _own_sentence(payload: dict[str, Any]) -> str:
 
 # A kind that is not listed brings its sentence along, as ``message`` of its payload.
 _SENTENCES: dict[str, Callable[[dict[str, Any]], str]] = {EXPIRY: _expiry_sentence}
+
+
+def notice_key(notice_id: int) -> int:
+    """The key in a cursor; raises ValueError for what is none."""
+    if type(notice_id) is not int or not 0 <= notice_id < 2**63:
+        raise ValueError("not the key of a notice")
+    return notice_id

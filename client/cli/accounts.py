@@ -1,4 +1,4 @@
-"""`grantflow account`: create, show, token, payment-method."""
+"""`grantflow account`: create, show, token, payment-method, notices."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from client.answers import Account
-from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with, whole_number
-from client.cli.screen import print_fields, print_json, say
+from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Cursor, Limit, Token, help_with, whole_number
+from client.cli.screen import note, print_fields, print_json, print_table, say
 from client.cli.speaking import speak
 
 app = typer.Typer(help="Accounts of users and organizations.", no_args_is_help=True)
@@ -86,6 +86,27 @@ def payment_method(
         print_json(method.to_wire())
     else:
         print_fields({"payment method": method.payment_method_id, "card": _card(method.brand, method.last4)})
+
+
+@app.command(help=help_with("Show what an account was told, or is to be told.", "grantflow account notices 0198c5…"))
+def notices(
+    account_id: AccountId,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    *,
+    as_json: AsJson = False,
+    api_url: ApiUrl = DEFAULT_API_URL,
+    token: Token = "",
+) -> None:
+    """Prints a page of notices, newest first."""
+    page = speak(api_url, token, lambda client: client.notices(account_id, limit=limit, cursor=cursor))
+    if as_json:
+        print_json(page.to_wire())
+        return
+    rows = ((each.at, each.kind, each.message, each.told_at) for each in page.data)
+    print_table(("at", "kind", "message", "told at"), rows, empty="no notices")
+    if page.next_cursor is not None:
+        note(f"more: --cursor {page.next_cursor}")
 
 
 def _show(account: Account, *, as_json: bool) -> None:

@@ -59,6 +59,8 @@ def _print(event: Event, *, as_json: bool) -> None:
         added = f", {event.auto_topup_added:,} just bought" if event.auto_topup_added else ""
         debt = f", {event.debt:,} owed" if event.debt else ""
         say(f"change {event.seq}: {event.remaining_balance:,} credits to spend{debt}{added}")
+        for notice in event.notifications:
+            say(f"{notice.kind}: {notice.message}")
     else:
         where = f" ({event.action_url})" if event.action_url else ""
         say(f"{event.error}: {event.message}{where}")

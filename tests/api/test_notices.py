@@ -1,6 +1,7 @@
 """What happened while a client was away reaches it with ``init``, each thing until it was told once."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -140,3 +141,31 @@ async def test_what_could_not_be_noted_is_told_again(own_api: RunningApi) -> Non
     await found(once_more)
     await all_told(own_api, account)
     assert await init(own_api, account) == []
+
+
+async def test_the_list_has_all_and_tells_nothing(own_api: RunningApi) -> None:
+    account = await own_api.open_account()
+    await be_away(own_api, account, grants=3)
+    path = f"/v1/accounts/{account}/notices"
+    first = (await own_api.admin.get(path, params={"limit": 2})).json()
+    async with own_api.client(await own_api.token_of(account)) as holder:
+        second = (await holder.get(path, params={"limit": 2, "cursor": first["nextCursor"]})).json()
+    assert second["nextCursor"] is None
+    listed = first["data"] + second["data"]
+    assert [each["toldAt"] for each in listed] == [None, None, None]
+    told = await init(own_api, account)
+    assert [{**each, "toldAt": None} for each in reversed(told)] == listed
+    await all_told(own_api, account)
+    assert all(each["toldAt"] for each in (await own_api.admin.get(path)).json()["data"])
+
+
+@pytest.mark.parametrize("key", ['["notices", "7"]', '["notices", -1]', '["notices"]', '["entries-newest", 7]'])
+async def test_cursors_that_are_none(api: RunningApi, account: str, key: str) -> None:
+    cursor = base64.urlsafe_b64encode(key.encode()).decode()
+    answer = await api.admin.get(f"/v1/accounts/{account}/notices", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-request")
+
+
+async def test_nobodys_notices(api: RunningApi) -> None:
+    answer = await api.admin.get("/v1/accounts/01970000-0000-7000-8000-000000000001/notices")
+    assert (answer.status_code, answer.json()["code"]) == (404, "unknown-account")
