@@ -20,7 +20,7 @@ draft=$$(mktemp); trap 'rm -f "$$draft"' EXIT; cp $(1) "$$draft"; \
 	diff -u $(1) "$$draft" || { echo "$(1) is out of date: make lock" >&2; exit 1; }
 endef
 
-.PHONY: help setup setup-tests demo up test check migrate migration lock clean
+.PHONY: help setup setup-tests demo up test check bench migrate migration lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ check: setup ## style, types, import contracts, migrations, lock files, compose 
 	$(call lock_is_fresh,requirements.lock,--all-extras)
 	$(call lock_is_fresh,requirements-runtime.lock,)
 	$(BIN)/uv tool run --quiet check-jsonschema@0.39.0 --builtin-schema vendor.compose-spec docker-compose.yml
+
+bench: setup ## measure beside the baselines; some minutes on a quiet machine; writes bench/results.json
+	@$(BIN)/python -m bench
 
 migrate: setup ## apply the migrations, to GRANTFLOW_DATABASE_URL or the embedded database
 	@$(BIN)/python -m local.migrate upgrade

@@ -30,18 +30,18 @@ async def upgrade() -> None:
     """Apply the migrations to `GRANTFLOW_DATABASE_URL`, or to the embedded database, which is started if need be."""
     chosen = read_environment(os.environ)
     if chosen.database_url is not None:
-        await _migrate(chosen.migrations_database_url or chosen.database_url)
+        await migrate(chosen.migrations_database_url or chosen.database_url)
         return
     data_dir = DataDir(default_data_dir())
     if find_running(data_dir.path) is not None:
-        await _migrate(_embedded(data_dir, data_dir.kept()).owner_url)
+        await migrate(_embedded(data_dir, data_dir.kept()).owner_url)
         return
     data_dir.make()
     data_dir.lock.take()
     postgres = _embedded(data_dir, data_dir.keep(None))
     await postgres.start()
     try:
-        await _migrate(postgres.owner_url)
+        await migrate(postgres.owner_url)
     finally:
         await postgres.stop()
         data_dir.lock.release()
@@ -54,13 +54,13 @@ async def check() -> None:
         LocalError: if one of them fails, or if the way down leaves something behind.
     """
     async with _fresh_database() as owner_url:
-        await _migrate(owner_url)
+        await migrate(owner_url)
         await _alembic(owner_url, "check")
         await _alembic(owner_url, "downgrade", "base")
         left = await _names(owner_url)
         if left:
             raise LocalError(f"the down-migrations leave behind: {', '.join(left)}")
-        await _migrate(owner_url)
+        await migrate(owner_url)
         await _alembic(owner_url, "check")
 
 
@@ -71,7 +71,7 @@ async def revision(message: str) -> None:
         message: what it changes; becomes part of the file's name.
     """
     async with _fresh_database() as owner_url:
-        await _migrate(owner_url)
+        await migrate(owner_url)
         await _alembic(owner_url, "revision", "--autogenerate", "-m", message)
 
 
@@ -98,7 +98,15 @@ async def _names(owner_url: str) -> list[str]:
         await session.close()
 
 
-async def _migrate(owner_url: str) -> None:
+async def migrate(owner_url: str) -> None:
+    """Bring a database to the newest revision.
+
+    Args:
+        owner_url: a `postgresql://` URL of the schema's owner.
+
+    Raises:
+        LocalError: if a migration fails; what it says stands on the screen.
+    """
     await _run(owner_url, "migrations")
 
 

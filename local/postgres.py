@@ -133,6 +133,14 @@ class EmbeddedPostgres:
             death_signal=STOP_SIGNAL,
         )
 
+    def program(self, name: str) -> str:
+        """Give the path of one of PostgreSQL's programs, such as `pgbench`; call `prepare` or `start` first.
+
+        Args:
+            name: the program's name.
+        """
+        return self._prepared_home.program(name)
+
     async def is_ready(self) -> bool:
         """Say whether the server takes sessions now."""
         try:

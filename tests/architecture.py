@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 SERVER = ("messages", "workflows", "activities", "ledger", "gateways", "api")
-PACKAGES = (*SERVER, "client", "local", "stripe_sandbox", "migrations")
+PACKAGES = (*SERVER, "client", "local", "stripe_sandbox", "migrations", "bench")
 MODULES = ("settings.py", "worker.py")
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
