@@ -155,5 +155,6 @@ async def test_what_was_told_is_not_told_again_but_can_be_read(engine: AsyncEngi
     rest = await notices_of_account(engine, account_id, before=second.notice_id, limit=2)
     assert [notice.notice_id for notice in rest] == [first.notice_id]
     assert await notices_of_account(engine, stranger, limit=2) == []
+    assert await untold_notices(engine, stranger, limit=2) == []
     with pytest.raises(UnknownAccount):
         await notices_of_account(engine, "01970000-0000-7000-8000-000000000001", limit=2)
