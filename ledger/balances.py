@@ -1,6 +1,7 @@
 """Balances: what an account can spend now, and what makes it up."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -8,6 +9,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import AccountChange
+from ledger.rules.burning import Purse, SpendableGrant
+from ledger.rules.catching_up import catch_up
 from ledger.rules.errors import UnknownAccount
 from ledger.store import balances as balance_rows
 from ledger.store import grants as grant_rows
@@ -24,7 +27,7 @@ class Balance:
     """An account's balance in credits, at ``now`` (UTC, the product's clock).
 
     ``seq`` numbers the account's latest change. ``usage`` is what was spent since the cycle began.
-    ``breakdown`` has all five types; they sum to ``remaining`` plus ``held``. ``net`` is live credits less debt.
+    ``breakdown`` has all five types; they sum to ``remaining`` plus ``held``. ``net`` is that sum less debt.
     """
 
     account_id: str
@@ -45,20 +48,37 @@ async def read_balance(engine: AsyncEngine, account_id: str) -> Balance:
     row = await with_transaction(engine, lambda tx: balance_rows.read_balance(tx, parsed), what="read balance")
     if row is None:
         raise UnknownAccount(account_id)
-    breakdown = {grant_type: row.by_type.get(grant_type, 0) for grant_type in GrantType}
+    return _balance(row)
+
+
+def _balance(row: balance_rows.BalanceRow) -> Balance:
+    """The balance, with what time alone has changed since it was written."""
+    by_type, debt, held = row.by_type, row.debt, row.held
+    if row.grants:
+        purse = Purse(row.grants, sum(grant.balance - grant.held for grant in row.grants), debt, 0, held=held)
+        catch_up(purse, row.holds, row.now)
+        by_type, debt, held = _by_type(row.grants), purse.debt, purse.held
+    breakdown = {grant_type: by_type.get(grant_type, 0) for grant_type in GrantType}
     live = sum(breakdown.values())
     return Balance(
-        account_id=account_id,
+        account_id=str(row.account_id),
         seq=row.seq,
         usage=row.usage,
-        remaining=live,
-        net=live - row.debt,
-        debt=row.debt,
-        held=0,
+        remaining=live - held,
+        net=live - debt,
+        debt=debt,
+        held=held,
         breakdown=breakdown,
         next_reset=row.next_reset,
         now=row.now,
     )
+
+
+def _by_type(grants: Iterable[SpendableGrant]) -> dict[str, int]:
+    by_type: dict[str, int] = defaultdict(int)
+    for grant in grants:
+        by_type[grant.type] += grant.balance
+    return by_type
 
 
 async def changed_since(engine: AsyncEngine, known: Mapping[UUID, int]) -> list[AccountChange]:

@@ -7,9 +7,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from ledger.expiry import request_of
 from ledger.rules.burn_order import is_live
 from ledger.rules.burning import Burned, OnInsufficient, Purse, SpendableGrant
+from ledger.rules.catching_up import TimeEvent, catch_up, next_instant
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
+from ledger.rules.holding import Movement
 from ledger.store.consumptions import LockedSpender, RecordedOperation, Writes
 
 
@@ -140,7 +143,7 @@ def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:
         debt_incurred=answer["debtIncurred"],
         debt=answer["debt"],
         remaining=answer["remaining"],
-        net=answer["remaining"] - answer["debt"],
+        net=answer["remaining"] + answer.get("held", 0) - answer["debt"],
         # A call that finds its own work was not acknowledged; it is the first to be answered.
         replayed=not (item.may_be_written and recorded.request_id == order.request_id),
     )
@@ -158,7 +161,7 @@ class _Book:
 
     spender: LockedSpender
     purse: Purse
-    expired: list[SpendableGrant]
+    events: list[TimeEvent]
     seq: int
     burned: dict[UUID, SpendableGrant] = field(default_factory=dict)
 
@@ -167,15 +170,11 @@ class _Book:
         spender = spenders.get(item.account_id)
         if spender is None:
             raise UnknownAccount(item.order.account_id)
-        live, expired, remaining = spender.grants, [], spender.balance
+        purse = Purse(spender.grants, spender.balance - spender.held, spender.debt, spender.debt_cap, held=spender.held)
         # The account knows a bound on its next expiry: before it, there is nothing to look for.
-        if not is_live(spender.next_expiry, spender.now):
-            live = [grant for grant in spender.grants if is_live(grant.expires_at, spender.now)]
-            expired = [grant for grant in spender.grants if not is_live(grant.expires_at, spender.now)]
-            expired.sort(key=lambda grant: (grant.expires_at or spender.now, str(grant.grant_id)))
-            remaining = sum(grant.balance for grant in live)
-        purse = Purse(live, remaining, spender.debt, spender.debt_cap)
-        return cls(spender, purse, expired, spender.seq)
+        if is_live(spender.next_expiry, spender.now):
+            return cls(spender, purse, [], spender.seq)
+        return cls(spender, purse, catch_up(purse, (), spender.now), spender.seq)
 
     @property
     def changed(self) -> bool:
@@ -188,7 +187,7 @@ class _Book:
         burned = self.purse.burn(order.credits, order.on_insufficient)
         consumed = _answer(order, self.purse, burned)
         if not self.changed:
-            self._book_expired(order, writes)
+            self._book_events(order, writes)
         self.seq += 1
         self._enter(order, burned, writes)
         writes.operations.append(
@@ -225,24 +224,24 @@ class _Book:
                 )
             )
 
-    def _book_expired(self, order: ConsumeOrder, writes: Writes) -> None:
-        """As ``ledger/expiry.py`` does: before anything else, and counting from the instant of the expiry."""
+    def _book_events(self, order: ConsumeOrder, writes: Writes) -> None:
+        """As ``ledger/expiry.py`` does: before anything else, and counting from the instants of the events."""
+        account_id = self.spender.account_id
         net = self.spender.balance - self.spender.debt
-        for grant in self.expired:
-            net -= grant.balance
-            operation_id = f"expire/{grant.operation_id}"
-            request = json.dumps({"grantId": str(grant.grant_id)})
+        for event in self.events:
+            request = json.dumps(request_of(event))
             writes.operations.append(
-                (self.spender.account_id, operation_id, "expire", request, None, "system", order.request_id)
+                (account_id, event.operation_id, event.kind, request, None, "system", order.request_id)
             )
-            writes.entries.append(
-                (
-                    *(self.spender.account_id, self.seq + 1, "expired", operation_id, grant.grant_id, -grant.balance),
-                    *(net, "system", order.request_id, grant.price_cents, grant.price_credits, grant.currency),
-                    grant.expires_at,
+            for movement in event.movements:
+                net += movement.credits
+                writes.entries.append(
+                    (
+                        *(account_id, self.seq + 1, movement.kind, event.operation_id),
+                        *_of_grant(movement, net, "system", order.request_id, event.at),
+                    )
                 )
-            )
-            writes.grants.append((grant.grant_id, 0))
+            self.burned |= {grant.grant_id: grant for grant in event.grants}
 
     def close(self, writes: Writes) -> None:
         """Writes what the account and its grants have come to."""
@@ -250,12 +249,20 @@ class _Book:
             return
         writes.grants.extend((grant.grant_id, grant.balance) for grant in self.burned.values())
         purse = self.purse
-        writes.accounts.append((self.spender.account_id, purse.debt, purse.remaining, self._next_expiry(), self.seq))
+        balance = purse.remaining + purse.held
+        writes.accounts.append((self.spender.account_id, purse.debt, balance, self._next_expiry(), self.seq))
 
     def _next_expiry(self) -> datetime | None:
         if is_live(self.spender.next_expiry, self.spender.now):
             return self.spender.next_expiry
-        return min((grant.expires_at for grant in self.purse.grants if grant.expires_at is not None), default=None)
+        return next_instant(self.purse.grants, (), self.spender.now)
+
+
+def _of_grant(movement: Movement, net: int, actor: str, request_id: str, at: datetime) -> tuple[Any, ...]:
+    grant = movement.grant
+    head = (None if grant is None else grant.grant_id, movement.credits, net, actor, request_id)
+    price = (None, None, None) if grant is None else (grant.price_cents, grant.price_credits, grant.currency)
+    return (*head, *price, at)
 
 
 def _answer(order: ConsumeOrder, purse: Purse, burned: Burned) -> Consumed:
@@ -281,7 +288,10 @@ def _answer_json(consumed: Consumed) -> str:
         f'["{each.grant_id}",{json.dumps(each.operation_id)},"{each.type}",{each.credits}]'
         for each in consumed.allocations
     )
+    held = consumed.net + consumed.debt - consumed.remaining
+    # Few accounts hold anything.
+    more = f',"held":{held}' if held else ""
     return (
         f'{{"fromPurchased":{consumed.from_purchased},"allocations":[{allocations}],'
-        f'"debtIncurred":{consumed.debt_incurred},"debt":{consumed.debt},"remaining":{consumed.remaining}}}'
+        f'"debtIncurred":{consumed.debt_incurred},"debt":{consumed.debt},"remaining":{consumed.remaining}{more}}}'
     )

@@ -1,4 +1,9 @@
-"""Expiry: exact by the instant, booked late. Credit past its expiry is never spendable, whether booked or not."""
+"""Time: exact by the instant, booked late. Credit past its expiry is not spendable and a hold past its time keeps
+nothing, whether booked or not.
+
+Every transaction that changes an account begins with this, so that the journal's running balance is the net balance.
+Each entry counts from the instant at which it happened (``effective_at``), not from the late moment of booking.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,67 +11,105 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.burn_order import is_live
+from ledger.rules.burning import Purse, SpendableGrant
+from ledger.rules.catching_up import TimeEvent, catch_up, next_instant
+from ledger.rules.holding import Movement
+from ledger.rules.money import Price
 from ledger.store.accounts import LockedAccount
-from ledger.store.grants import FilledGrant, empty_grants, filled_grants
+from ledger.store.grants import filled_grants
+from ledger.store.holds import FoundHolds, HoldWrites, due_holds, write_holds
 from ledger.store.journal import Entry
 from ledger.store.operations import Operation, claim
 
 
 @dataclass(frozen=True)
-class BookedExpiry:
-    """What has been booked, and how the account stands after it: what its grants hold, and when the next expires."""
+class AccountNow:
+    """How an account stands at its transaction's instant, nothing written yet.
 
-    entries: list[Entry]
-    balance: int
+    ``purse`` knows the grants only where something was due. ``events`` are what happened by itself since the account
+    was last written, and ``next_expiry`` is the bound on when something will again.
+    """
+
+    purse: Purse
+    events: list[TimeEvent]
     next_expiry: datetime | None
 
+    @property
+    def debt(self) -> int:
+        """What the account owes."""
+        return self.purse.debt
 
-async def book_expired(tx: AsyncConnection, account: LockedAccount, *, request_id: str) -> BookedExpiry:
-    """Empties the account's grants that have expired, and answers with the entries that say so.
+    @property
+    def held(self) -> int:
+        """What open holds keep."""
+        return self.purse.held
 
-    Every transaction that changes an account begins with this, so that the journal's running balance is the
-    net balance. Each entry counts from the grant's expiry (``effective_at``), not from the late moment of booking.
-    """
+    @property
+    def balance(self) -> int:
+        """What its grants have, held or not."""
+        return self.purse.remaining + self.purse.held
+
+
+async def look(tx: AsyncConnection, account: LockedAccount) -> AccountNow:
+    """The account as it stands now. Reads its grants and holds only where time may have changed something."""
+    purse = Purse([], account.balance - account.held, account.debt, 0, held=account.held)
     # The look at the grants predicate-locks their index; without need, strangers who grant would conflict.
     if is_live(account.next_expiry, account.now):
-        return BookedExpiry([], account.balance, account.next_expiry)
-    filled = await filled_grants(tx, account.account_id)
-    expired = sorted((grant for grant in filled if not is_live(grant.expires_at, account.now)), key=_when)
-    await empty_grants(tx, [grant.grant_id for grant in expired])
-    entries = [await _entry(tx, account, grant, request_id=request_id) for grant in expired]
-    coming = (grant.expires_at for grant in filled if grant.expires_at and is_live(grant.expires_at, account.now))
-    return BookedExpiry(entries, account.balance - sum(grant.balance for grant in expired), min(coming, default=None))
+        return AccountNow(purse, [], account.next_expiry)
+    purse.grants = await filled_grants(tx, account.account_id)
+    due = FoundHolds()
+    if account.held:
+        due = (await due_holds(tx, {account.account_id: purse.grants}))[account.account_id]
+    events = catch_up(purse, due.holds.values(), account.now)
+    return AccountNow(purse, events, next_instant(purse.grants, [due.coming], account.now))
 
 
-async def _entry(tx: AsyncConnection, account: LockedAccount, grant: FilledGrant, *, request_id: str) -> Entry:
-    operation_id = f"expire/{grant.operation_id}"
-    await claim(
-        tx,
-        Operation(
-            account_id=account.account_id,
-            operation_id=operation_id,
-            kind="expire",
-            request={"grantId": str(grant.grant_id)},
-            answer=None,
-            actor="system",
-            request_id=request_id,
-        ),
+async def book(tx: AsyncConnection, account: LockedAccount, found: AccountNow, *, request_id: str) -> list[Entry]:
+    """Writes what has happened by itself to the grants and holds, and answers with the entries that say so.
+
+    The caller writes them and the account.
+    """
+    writes, changed, entries = HoldWrites(), dict[str, SpendableGrant](), list[Entry]()
+    for event in found.events:
+        await _claim(tx, account, event, request_id=request_id)
+        changed |= {str(grant.grant_id): grant for grant in event.grants}
+        if event.hold is not None:
+            writes.change(account.account_id, event.hold)
+        entries += [_entry(event, movement) for movement in event.movements]
+    writes.keep(changed.values())
+    if writes:
+        await write_holds(tx, writes)
+    return entries
+
+
+async def _claim(tx: AsyncConnection, account: LockedAccount, event: TimeEvent, *, request_id: str) -> None:
+    operation = Operation(
+        account_id=account.account_id,
+        operation_id=event.operation_id,
+        kind=event.kind,
+        request=request_of(event),
+        answer=None,
+        actor="system",
+        request_id=request_id,
     )
+    await claim(tx, operation)
+
+
+def request_of(event: TimeEvent) -> dict[str, str]:
+    """What is recorded as the request of an event that nobody requested."""
+    if event.hold is not None:
+        return {"holdId": event.subject}
+    return {"grantId": str(event.grants[0].grant_id)}
+
+
+def _entry(event: TimeEvent, movement: Movement) -> Entry:
+    grant = movement.grant
     return Entry(
-        kind="expired",
-        operation_id=operation_id,
-        credits=-grant.balance,
-        grant_id=grant.grant_id,
-        price=grant.price,
-        effective_at=grant.expires_at or account.now,
+        kind=movement.kind,
+        operation_id=event.operation_id,
+        credits=movement.credits,
+        grant_id=None if grant is None else grant.grant_id,
+        price=None if grant is None else Price(grant.price_cents, grant.price_credits, grant.currency),
+        effective_at=event.at,
         actor="system",
     )
-
-
-def _when(grant: FilledGrant) -> tuple[bool, datetime, str]:
-    return grant.expires_at is None, grant.expires_at or grant.created_at, str(grant.grant_id)
-
-
-def earlier(one: datetime | None, other: datetime | None) -> datetime | None:
-    """The earlier of two expiries, of which None is never."""
-    return min((each for each in (one, other) if each is not None), default=None)

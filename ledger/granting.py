@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from uuid_utils.compat import uuid7
 
 from ledger.changes import AccountChange, announce
-from ledger.expiry import book_expired, earlier
+from ledger.expiry import book, look
+from ledger.rules.catching_up import earlier
 from ledger.rules.debt import pay_debt_first
 from ledger.rules.errors import LimitExceeded, PaymentAlreadyGranted, UnknownGrant
 from ledger.rules.grant_types import GRANT_PRIORITIES, MIRRORED_TYPES, expiry_of
@@ -112,11 +113,12 @@ async def write_grant(
     locked account: whatever it looked up in an index, strangers who grant at the same time would conflict over.
     """
     check_expiry(order, account.now)
-    booked = await book_expired(tx, account, request_id=order.request_id)
-    payment = pay_debt_first(order.credits, account.debt)
-    balance = booked.balance + payment.left
+    found = await look(tx, account)
+    payment = pay_debt_first(order.credits, found.debt)
+    balance = found.balance + payment.left
     if balance > MAX_CREDITS_PER_ACCOUNT:
         raise LimitExceeded("The credits of the account", limit=MAX_CREDITS_PER_ACCOUNT, would_be=balance)
+    booked = await book(tx, account, found, request_id=order.request_id)
     new = _new_grant(account, order, balance=payment.left, payment_id=payment_id)
     await grant_rows.insert_grant(tx, new)
     stage = GrantStage.LOCAL if order.type in MIRRORED_TYPES else GrantStage.NOT_MIRRORED
@@ -131,12 +133,13 @@ async def write_grant(
     seq = await change_account(
         tx,
         account,
-        debt=account.debt - payment.paid,
+        debt=found.debt - payment.paid,
         balance=balance,
-        next_expiry=earlier(booked.next_expiry, new.expires_at),
+        held=found.held,
+        next_expiry=earlier(found.next_expiry, new.expires_at),
     )
     origin = Origin(account_id=account.account_id, seq=seq, actor=order.actor, request_id=order.request_id)
-    entries = booked.entries + _entries(account, order, new.grant_id, debt_paid=payment.paid, payment_id=payment_id)
+    entries = booked + _entries(account, order, new.grant_id, debt_paid=payment.paid, payment_id=payment_id)
     await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
     return WrittenGrant(
         _as_grant(new, order, stage=stage, stage_since=stage_since),

@@ -1,4 +1,7 @@
-"""Revocation: an operator takes back what is unspent of a grant. Once; a repeat changes nothing."""
+"""Revocation: an operator takes back what is unspent of a grant. Once; a repeat changes nothing.
+
+What a hold keeps of the grant stays until the hold closes; what it then gives back is taken too (``rules/holding.py``).
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +10,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import AccountChange, announce
-from ledger.expiry import book_expired
-from ledger.rules.burn_order import is_live
+from ledger.expiry import AccountNow, book, look
+from ledger.rules.burning import SpendableGrant
 from ledger.rules.limits import MAX_REASON_LENGTH
+from ledger.rules.money import Price
 from ledger.rules.orders import check_text
 from ledger.store import grants as grant_rows
 from ledger.store.accounts import change_account, lock_account, parse_account_id
@@ -20,7 +24,7 @@ from ledger.transaction import with_serializable_transaction, with_transaction
 
 @dataclass(frozen=True)
 class Revocation:
-    """What a revocation took back, in credits. ``replayed`` tells the first answer from its repeats."""
+    """What a revocation took back at once, in credits. ``replayed`` tells the first answer from its repeats."""
 
     operation_id: str
     grant_id: str
@@ -32,41 +36,45 @@ class Revocation:
 async def revoke_grant(
     engine: AsyncEngine, operation_id: str, *, reason: str, actor: str, request_id: str
 ) -> Revocation:
-    """Takes back what is unspent of the grant with this operation id.
+    """Takes back what is unspent and not held of the grant with this operation id.
 
     A repeat answers what the first call did, its reason included. Raises InvalidOrder (the reason),
     UnknownGrant or LedgerUnavailable.
     """
     check_text("reason", reason, longest=MAX_REASON_LENGTH)
-    found = await with_transaction(engine, lambda tx: grant_rows.find_grant(tx, operation_id), what="find grant")
-    account_id, grant_id = parse_account_id(found.account_id), UUID(found.grant_id)
+    grant = await with_transaction(engine, lambda tx: grant_rows.find_grant(tx, operation_id), what="find grant")
+    account_id, grant_id = parse_account_id(grant.account_id), UUID(grant.grant_id)
     revocation_id = f"revoke/{operation_id}"
 
     async def work(tx: AsyncConnection) -> tuple[Revocation, AccountChange | None]:
         account = await lock_account(tx, account_id)
-        filled = await grant_rows.find_filled_grant(tx, grant_id)
-        unspent = filled if filled is not None and is_live(filled.expires_at, account.now) else None
-        revoked = 0 if unspent is None else unspent.balance
+        found = await look(tx, account)
+        unspent = await _unspent(tx, grant_id, found)
+        revoked = 0 if unspent is None else unspent.balance - unspent.held
         operation = Operation(
             account_id=account_id,
             operation_id=revocation_id,
             kind="revoke",
             request={"reason": reason},
-            answer={"grant_id": found.grant_id, "revoked": revoked, "reason": reason},
+            answer={"grant_id": grant.grant_id, "revoked": revoked, "reason": reason},
             actor=actor,
             request_id=request_id,
         )
         recorded = await claim(tx, operation)
         if recorded is not None:
             return _revocation(operation_id, recorded, replayed=True), None
-        booked = await book_expired(tx, account, request_id=request_id)
+        entries = await book(tx, account, found, request_id=request_id)
         await grant_rows.mark_revoked(tx, grant_id, account.now)
         seq = await change_account(
-            tx, account, debt=account.debt, balance=booked.balance - revoked, next_expiry=booked.next_expiry
+            tx,
+            account,
+            debt=found.debt,
+            balance=found.balance - revoked,
+            held=found.held,
+            next_expiry=found.next_expiry,
         )
-        entries = booked.entries
-        if unspent is not None:
-            entries = [*entries, _entry(revocation_id, unspent, account.now)]
+        if unspent is not None and revoked:
+            entries.append(_entry(revocation_id, unspent, revoked, account.now))
         origin = Origin(account_id=account_id, seq=seq, actor=actor, request_id=request_id)
         await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
         change = AccountChange(account_id=account_id, seq=seq)
@@ -76,6 +84,13 @@ async def revoke_grant(
     if change is not None:
         await announce(engine, change)
     return revocation
+
+
+async def _unspent(tx: AsyncConnection, grant_id: UUID, found: AccountNow) -> SpendableGrant | None:
+    """The grant as it stands now, if anything is left of it."""
+    if found.purse.grants:
+        return next((grant for grant in found.purse.grants if grant.grant_id == grant_id), None)
+    return await grant_rows.find_filled_grant(tx, grant_id)
 
 
 def _revocation(operation_id: str, operation: Operation, *, replayed: bool) -> Revocation:
@@ -89,12 +104,12 @@ def _revocation(operation_id: str, operation: Operation, *, replayed: bool) -> R
     )
 
 
-def _entry(revocation_id: str, grant: grant_rows.FilledGrant, now: datetime) -> Entry:
+def _entry(revocation_id: str, grant: SpendableGrant, revoked: int, now: datetime) -> Entry:
     return Entry(
         kind="revoked",
         operation_id=revocation_id,
-        credits=-grant.balance,
+        credits=-revoked,
         grant_id=grant.grant_id,
-        price=grant.price,
+        price=Price(grant.price_cents, grant.price_credits, grant.currency),
         effective_at=now,
     )

@@ -6,18 +6,19 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ledger.store.notice_tables import notices
+from ledger.store import hold_tables, notice_tables
+from ledger.store.tables import metadata
 from settings import MigrationSettings
 
 # A migration that can't have its lock at once gives up rather than queue everybody behind it.
 _SERVER_SETTINGS = {"lock_timeout": "4000", "statement_timeout": "600000", "timezone": "UTC"}
 
-# A table is known when its module has been imported; this one imports the others.
-_METADATA = notices.metadata
+# A table is known when its module has been imported.
+_TABLES = (hold_tables, notice_tables)
 
 
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=_METADATA, compare_type=True, compare_server_default=True)
+    context.configure(connection=connection, target_metadata=metadata, compare_type=True, compare_server_default=True)
     with context.begin_transaction():
         context.run_migrations()
 

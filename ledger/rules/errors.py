@@ -108,6 +108,50 @@ class InsufficientCredits(LedgerError):
         self.remaining_balance = remaining_balance
 
 
+class UnknownHold(LedgerError):
+    """The account has no hold of this operation id."""
+
+    code = "not-found"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"There is no hold with the operation id {operation_id!r}.")
+        self.operation_id = operation_id
+
+
+class HoldClosed(LedgerError):
+    """The hold is over, and this can't be done to it any more."""
+
+    code = "hold-closed"
+
+    def __init__(self, operation_id: str, *, state: str) -> None:
+        super().__init__(f"The hold {operation_id!r} is {state}; nothing was changed. Place a new hold, or consume.")
+        self.operation_id = operation_id
+        self.state = state
+
+
+class HoldOfAnother(LedgerError):
+    """The hold was made with the other kind of token, and only that kind may settle, extend or release it."""
+
+    code = "forbidden"
+
+    def __init__(self, operation_id: str, *, made_by: str) -> None:
+        whose = "the admin's token" if made_by == "admin" else "the account's own token"
+        super().__init__(f"The hold {operation_id!r} was made with {whose}; only that may change it.")
+        self.operation_id = operation_id
+
+
+class AmbiguousHold(LedgerError):
+    """Several accounts have a hold of this operation id."""
+
+    code = "invalid-request"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(
+            f"accountId: several accounts have a hold {operation_id!r}; send the accountId of the one that is meant."
+        )
+        self.operation_id = operation_id
+
+
 class StageForbids(LedgerError):
     """The grant's mirror is at a stage at which this can't be done."""
 

@@ -15,3 +15,6 @@ MAX_EXTERNAL_ID_LENGTH = 200
 
 DEFAULT_FREE_CREDITS = 500
 DEFAULT_DEBT_CAP = 100_000
+
+# A hold lives this long at most, its extensions included: a client that forgets one blocks credits for a day.
+MAX_HOLD_SECONDS = 24 * 3600

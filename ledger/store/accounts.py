@@ -37,14 +37,15 @@ class NewAccount:
 class LockedAccount:
     """An account whose row this transaction holds. ``now`` is the transaction's one instant, by the product's clock.
 
-    ``balance`` is the sum of its grants' balances, expiry that is not booked yet included; none of it expires
-    before ``next_expiry``.
+    ``balance`` is the sum of its grants' balances, expiry that is not booked yet included, and ``held`` the part of it
+    that open holds keep; nothing expires or lapses before ``next_expiry``.
     """
 
     account_id: UUID
     kind: str
     debt: int
     balance: int
+    held: int
     next_expiry: datetime | None
     seq: int
     next_reset: datetime
@@ -60,6 +61,7 @@ class LockedAccount:
             kind=new.kind,
             debt=0,
             balance=0,
+            held=0,
             next_expiry=None,
             seq=0,
             next_reset=new.next_reset,
@@ -121,6 +123,7 @@ async def lock_account(tx: AsyncConnection, account_id: UUID) -> LockedAccount:
         kind=row.kind,
         debt=row.debt,
         balance=row.balance,
+        held=row.held,
         next_expiry=row.next_expiry,
         seq=row.seq,
         next_reset=row.next_reset,
@@ -131,14 +134,14 @@ async def lock_account(tx: AsyncConnection, account_id: UUID) -> LockedAccount:
 
 
 async def change_account(
-    tx: AsyncConnection, account: LockedAccount, *, debt: int, balance: int, next_expiry: datetime | None
+    tx: AsyncConnection, account: LockedAccount, *, debt: int, balance: int, held: int, next_expiry: datetime | None
 ) -> int:
-    """Writes what the account owes and has, and its next change number; answers with that number."""
+    """Writes what the account owes, has and holds, and its next change number; answers with that number."""
     seq = account.seq + 1
     await tx.execute(
         update(accounts)
         .where(accounts.c.account_id == account.account_id)
-        .values(debt=debt, balance=balance, next_expiry=next_expiry, seq=seq)
+        .values(debt=debt, balance=balance, held=held, next_expiry=next_expiry, seq=seq)
     )
     return seq
 

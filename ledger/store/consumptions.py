@@ -22,18 +22,19 @@ _TYPES = {str(grant_type): grant_type for grant_type in GrantType}
 # the account's demand needs, and all of them where one may have expired.
 _LOCK = """
 WITH locked AS MATERIALIZED (
-    SELECT account_id, debt, debt_cap, balance, next_expiry, seq
+    SELECT account_id, debt, debt_cap, balance, held, next_expiry, seq
     FROM accounts WHERE account_id = ANY ($1::uuid[]) ORDER BY account_id FOR NO KEY UPDATE {skip}
 )
 SELECT locked.*, ledger_now(), g.*
 FROM locked JOIN unnest($1::uuid[], $2::numeric[]) AS wanted (account_id, demand) USING (account_id)
 LEFT JOIN LATERAL (
-    SELECT grant_id, operation_id, type, balance, expires_at, price_cents, price_credits, currency
+    SELECT grant_id, operation_id, type, balance, expires_at, price_cents, price_credits, currency, held
     FROM (
-        SELECT *, sum(balance) OVER in_turn AS upto FROM grants WHERE grants.account_id = locked.account_id AND live
+        SELECT *, sum(balance - held) OVER in_turn AS upto FROM grants
+        WHERE grants.account_id = locked.account_id AND live
         WINDOW in_turn AS (ORDER BY priority, expires_at, created_at, grant_id ROWS UNBOUNDED PRECEDING)
     ) AS filled
-    WHERE upto - balance < demand OR locked.next_expiry <= ledger_now()
+    WHERE upto - (balance - held) < demand OR locked.next_expiry <= ledger_now()
     ORDER BY priority, expires_at, created_at, grant_id OFFSET 0
 ) AS g ON true
 """
@@ -79,13 +80,15 @@ class LockedSpender:
     """An account whose row this transaction holds.
 
     ``grants``, in burn order, are those that the account's demand can reach; where one of its grants may have
-    expired (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all.
+    expired (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all, ``held`` the part of
+    it that open holds keep.
     """
 
     account_id: UUID
     debt: int
     debt_cap: int
     balance: int
+    held: int
     next_expiry: datetime | None
     seq: int
     now: datetime
@@ -127,10 +130,10 @@ async def lock_spenders(
     statement = _LOCK_FREE if skip_locked else LOCK_SPENDERS
     found: Any = await tx.exec_driver_sql(statement, (list(demands), list(demands.values())))
     spenders: dict[UUID, LockedSpender] = {}
-    for account_id, debt, cap, account_balance, next_expiry, seq, now, grant_id, operation_id, kind, *more in found:
+    for account_id, debt, cap, has, held, next_expiry, seq, now, grant_id, operation_id, kind, *more in found:
         spender = spenders.get(account_id)
         if spender is None:
-            spender = LockedSpender(account_id, debt, cap, account_balance, next_expiry, seq, now)
+            spender = LockedSpender(account_id, debt, cap, has, held, next_expiry, seq, now)
             spenders[account_id] = spender
         if grant_id is not None:
             spender.grants.append(SpendableGrant(grant_id, operation_id, _TYPES[kind], *more))

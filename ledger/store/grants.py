@@ -1,6 +1,5 @@
 """Grants: the rows that hold the credits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Select, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.rules.burning import SpendableGrant
 from ledger.rules.errors import UnknownGrant
 from ledger.rules.grant_types import GRANT_PRIORITIES
 from ledger.rules.money import Price
@@ -33,20 +33,6 @@ class NewGrant:
     created_at: datetime
 
 
-@dataclass(frozen=True)
-class FilledGrant:
-    """A grant with something left, live or expired, as far as rules need to know it."""
-
-    grant_id: UUID
-    operation_id: str
-    type: GrantType
-    priority: int
-    balance: int
-    expires_at: datetime | None
-    created_at: datetime
-    price: Price
-
-
 async def insert_grant(tx: AsyncConnection, new: NewGrant) -> None:
     """Writes the grant with the priority of its type."""
     await tx.execute(
@@ -69,13 +55,17 @@ async def insert_grant(tx: AsyncConnection, new: NewGrant) -> None:
     )
 
 
-async def filled_grants(tx: AsyncConnection, account_id: UUID) -> list[FilledGrant]:
-    """The account's grants with something left, also those whose expiry is not booked yet."""
-    found = await tx.execute(select(*_FILLED).where(grants.c.account_id == account_id, grants.c.live))
+async def filled_grants(tx: AsyncConnection, account_id: UUID) -> list[SpendableGrant]:
+    """The account's grants with something left in burn order, also those whose expiry is not booked yet."""
+    found = await tx.execute(
+        select(*_FILLED)
+        .where(grants.c.account_id == account_id, grants.c.live)
+        .order_by(grants.c.priority, grants.c.expires_at, grants.c.created_at, grants.c.grant_id)
+    )
     return [_filled(row) for row in found]
 
 
-async def find_filled_grant(tx: AsyncConnection, grant_id: UUID) -> FilledGrant | None:
+async def find_filled_grant(tx: AsyncConnection, grant_id: UUID) -> SpendableGrant | None:
     """The grant, if something is left of it."""
     found = await tx.execute(select(*_FILLED).where(grants.c.grant_id == grant_id, grants.c.live))
     row = found.one_or_none()
@@ -86,38 +76,34 @@ _FILLED = (
     grants.c.grant_id,
     grants.c.operation_id,
     grants.c.type,
-    grants.c.priority,
     grants.c.balance,
     grants.c.expires_at,
-    grants.c.created_at,
     grants.c.price_cents,
     grants.c.price_credits,
     grants.c.currency,
+    grants.c.held,
+    grants.c.revoked_at,
 )
 
 
-def _filled(row: Any) -> FilledGrant:
-    return FilledGrant(
+def _filled(row: Any) -> SpendableGrant:
+    return SpendableGrant(
         grant_id=row.grant_id,
         operation_id=row.operation_id,
         type=GrantType(row.type),
-        priority=row.priority,
         balance=row.balance,
         expires_at=row.expires_at,
-        created_at=row.created_at,
-        price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
+        price_cents=row.price_cents,
+        price_credits=row.price_credits,
+        currency=row.currency,
+        held=row.held,
+        revoked=row.revoked_at is not None,
     )
 
 
-async def empty_grants(tx: AsyncConnection, grant_ids: Sequence[UUID]) -> None:
-    """Sets the balance of these grants to nothing; the caller writes the entries that say why."""
-    if grant_ids:
-        await tx.execute(update(grants).where(grants.c.grant_id.in_(grant_ids)).values(balance=0))
-
-
 async def mark_revoked(tx: AsyncConnection, grant_id: UUID, now: datetime) -> None:
-    """Takes what is left of the grant and dates its revocation."""
-    await tx.execute(update(grants).where(grants.c.grant_id == grant_id).values(balance=0, revoked_at=now))
+    """Takes what no hold keeps of the grant and dates its revocation."""
+    await tx.execute(update(grants).where(grants.c.grant_id == grant_id).values(balance=grants.c.held, revoked_at=now))
 
 
 async def find_grant(tx: AsyncConnection, operation_id: str) -> Grant:

@@ -53,7 +53,7 @@ ENTRY_KINDS = (
     "expired",
     "revoked",
 )
-OPERATION_KINDS = ("grant", "revoke", "expire", "consume")
+OPERATION_KINDS = ("grant", "revoke", "expire", "consume", "hold", "settle", "release", "lapse")
 DEBT_KINDS = ("debt-paid", "debt-incurred")
 INBOX_STATES = ("received", "processed", "ignored", "quarantined")
 
@@ -96,9 +96,10 @@ accounts = Table(
     Column("account_id", UUID(as_uuid=True), primary_key=True),
     Column("kind", Text, nullable=False),
     Column("debt", BigInteger, nullable=False, server_default=text("0")),
-    # The sum of the grants' balances, expiry that is not booked yet included, and a bound on when the next expires:
-    # who grants need not look at the other grants.
+    # Two sums over the grants, expiry that is not booked yet included, and a bound on when time alone changes something
+    # next (a grant expires, a hold lapses): who grants need not look at the other grants.
     Column("balance", BigInteger, nullable=False, server_default=text("0")),
+    Column("held", BigInteger, nullable=False, server_default=text("0")),
     Column("next_expiry", DateTime(timezone=True)),
     Column("debt_cap", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False, server_default=text("0")),
@@ -112,9 +113,9 @@ accounts = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     CheckConstraint(_one_of("kind", ACCOUNT_KINDS), name="kind"),
     CheckConstraint(f"debt BETWEEN 0 AND {MAX_CREDITS_PER_ACCOUNT}", name="debt"),
-    CheckConstraint(f"balance BETWEEN 0 AND {MAX_CREDITS_PER_ACCOUNT}", name="balance"),
+    CheckConstraint(f"held BETWEEN 0 AND balance AND balance <= {MAX_CREDITS_PER_ACCOUNT}", name="balance"),
     # Whoever owes has nothing to spend (I3).
-    CheckConstraint("debt = 0 OR balance = 0", name="debt_or_credit"),
+    CheckConstraint("debt = 0 OR balance = held", name="debt_or_credit"),
     CheckConstraint("debt_cap >= 0", name="debt_cap"),
     CheckConstraint("seq >= 0", name="seq"),
     CheckConstraint("next_reset > cycle_start", name="cycle"),
@@ -209,6 +210,8 @@ grants = Table(
     Column("priority", SmallInteger, nullable=False),
     Column("principal", BigInteger, nullable=False),
     Column("balance", BigInteger, nullable=False),
+    # The part of the balance that open holds keep.
+    Column("held", BigInteger, nullable=False, server_default=text("0")),
     Column("expires_at", DateTime(timezone=True)),
     Column("description", Text),
     Column("price_cents", BigInteger, nullable=False),
@@ -228,11 +231,11 @@ grants = Table(
     CheckConstraint(_one_of("type", list(GrantType)), name="type"),
     CheckConstraint(_PRIORITY_OF_TYPE, name="priority_of_type"),
     CheckConstraint(f"principal BETWEEN 1 AND {MAX_CREDITS_PER_OPERATION}", name="principal"),
-    CheckConstraint("balance BETWEEN 0 AND principal", name="balance"),
+    CheckConstraint("held BETWEEN 0 AND balance AND balance <= principal", name="balance"),
     CheckConstraint(f"({_one_of('type', sorted(EXPIRING_TYPES))}) = (expires_at IS NOT NULL)", name="expiry_of_type"),
     CheckConstraint("expires_at IS NULL OR expires_at > created_at", name="expires_after_creation"),
     CheckConstraint("price_cents > 0 AND price_credits > 0", name="price"),
-    CheckConstraint("revoked_at IS NULL OR balance = 0", name="revoked_is_empty"),
+    CheckConstraint("revoked_at IS NULL OR balance = held", name="revoked_is_empty"),
     # One payment gives at most one grant (I9).
     Index("uq_grants_payment_id", "payment_id", unique=True, postgresql_where=text("payment_id IS NOT NULL")),
     Index(None, "account_id", "created_at", "grant_id"),

@@ -40,8 +40,41 @@ _CHECKS = (
     """
     SELECT a.account_id, 'a grant expires at ' || min(g.expires_at) || ', before '
         || coalesce(a.next_expiry::text, 'never')
-    FROM accounts a JOIN grants g USING (account_id) WHERE g.live AND g.expires_at IS NOT NULL AND {mine:a}
+    FROM accounts a JOIN grants g USING (account_id)
+    WHERE g.live AND g.expires_at IS NOT NULL AND (g.balance > g.held OR g.expires_at > ledger_now()) AND {mine:a}
     GROUP BY a.account_id, a.next_expiry HAVING a.next_expiry IS NULL OR min(g.expires_at) < a.next_expiry
+    """,
+    """
+    SELECT a.account_id, 'a hold lapses at ' || min(h.held_until) || ', before '
+        || coalesce(a.next_expiry::text, 'never')
+    FROM accounts a JOIN holds h USING (account_id)
+    WHERE h.state = 'open' AND h.held_until IS NOT NULL AND {mine:a}
+    GROUP BY a.account_id, a.next_expiry HAVING a.next_expiry IS NULL OR min(h.held_until) < a.next_expiry
+    """,
+    """
+    SELECT a.account_id, 'the account says that ' || a.held || ' is held, its open holds '
+        || coalesce(sum(h.credits), 0)
+    FROM accounts a LEFT JOIN holds h ON h.account_id = a.account_id AND h.state = 'open' WHERE {mine:a}
+    GROUP BY a.account_id, a.held HAVING coalesce(sum(h.credits), 0) <> a.held
+    """,
+    """
+    SELECT g.account_id, 'of grant ' || grant_id || ' ' || g.held || ' is held, by its open holds '
+        || coalesce(sum(kept.credits), 0)
+    FROM grants g LEFT JOIN (
+        SELECT account_id, grant_id, p.credits FROM hold_parts p JOIN holds h USING (account_id, operation_id)
+        WHERE h.state = 'open'
+    ) AS kept USING (account_id, grant_id) WHERE {mine:g}
+    GROUP BY g.account_id, grant_id, g.held HAVING coalesce(sum(kept.credits), 0) <> g.held
+    """,
+    """
+    SELECT h.account_id, 'the parts of hold ' || operation_id || ' sum to ' || coalesce(sum(p.credits), 0)
+    FROM holds h LEFT JOIN hold_parts p USING (account_id, operation_id) WHERE {mine:h}
+    GROUP BY h.account_id, operation_id, h.credits HAVING coalesce(sum(p.credits), 0) <> h.credits
+    """,
+    """
+    SELECT h.account_id, 'hold ' || h.operation_id || ' is of no operation'
+    FROM holds h LEFT JOIN operations o USING (account_id, operation_id)
+    WHERE o.kind IS DISTINCT FROM 'hold' AND {mine:h}
     """,
     """
     SELECT a.account_id, 'its latest entries are of change ' || max(j.seq) || ', it is at ' || a.seq

@@ -23,6 +23,11 @@ def _entry(*, account: str = "account_id", operation: str = "operation_id", gran
     return _ENTRY.format(account=account, operation=operation, grant=grant)
 
 
+_HOLD = """
+INSERT INTO holds (account_id, operation_id, credits, state, made_by, held_until, created_at)
+SELECT account_id, 'h', 1, 'open', 'admin', now(), now() FROM grants WHERE operation_id = 'g'
+"""
+
 PLANTED = {
     "the entries of grant": "UPDATE grants SET balance = balance - 1 WHERE live AND type = 'purchase'",
     "the account says": "UPDATE accounts SET balance = balance + 1 WHERE debt = 0",
@@ -33,6 +38,11 @@ PLANTED = {
     "grant_id, credits, balance_after, actor, request_id, price_cents, price_credits, currency, effective_at "
     "FROM journal LIMIT 1",
     "a grant expires at": "UPDATE accounts SET next_expiry = now() + interval '1 year'",
+    "a hold lapses at": _HOLD,
+    "the account says that": "UPDATE accounts SET held = 1 WHERE balance > 0",
+    "is held, by its open holds": "UPDATE grants SET held = 1 WHERE live",
+    "the parts of hold h sum to 0": _HOLD,
+    "hold h is of no operation": _HOLD,
     "its latest entries are of change": "UPDATE accounts SET seq = 1",
     "the one before it of": _entry().replace("seq, 'consumed'", "seq - 1, 'consumed'"),
     "is of no account": _entry(account="gen_random_uuid()"),

@@ -114,7 +114,31 @@ REFUSED_ENTRIES = {
     "pk_journal": "INSERT INTO journal OVERRIDING SYSTEM VALUE SELECT * FROM journal LIMIT 1",
 }
 
-REFUSED = {**REFUSED_UPDATES, **REFUSED_ENTRIES}
+REFUSED_HOLDS = {
+    "ck_holds_state": "UPDATE holds SET state = 'lost', closed_at = now()",
+    "ck_holds_made_by": "UPDATE holds SET made_by = 'nobody'",
+    "ck_holds_credits": "UPDATE holds SET credits = 0",
+    "ck_holds_closed_at": "UPDATE holds SET closed_at = now()",
+    "pk_holds": "INSERT INTO holds SELECT * FROM holds",
+    "fk_holds_account_id_operation_id": "INSERT INTO holds SELECT account_id, 'unclaimed', credits, state, made_by, "
+    "held_until, created_at FROM holds",
+    "ck_hold_parts_credits": "UPDATE hold_parts SET credits = 0",
+    "pk_hold_parts": "INSERT INTO hold_parts SELECT * FROM hold_parts",
+    "fk_hold_parts_account_id_grant_id": "UPDATE hold_parts SET account_id = (SELECT account_id FROM accounts "
+    "WHERE account_id <> hold_parts.account_id)",
+    "fk_hold_parts_account_id_operation_id": "UPDATE hold_parts SET operation_id = 'none'",
+}
+
+REFUSED = {**REFUSED_UPDATES, **REFUSED_ENTRIES, **REFUSED_HOLDS}
+# What else some of them refuse: credits that are held.
+ALSO_REFUSED = [
+    ("ck_accounts_balance", "UPDATE accounts SET held = balance + 1"),
+    ("ck_accounts_balance", "UPDATE accounts SET held = -1"),
+    ("ck_accounts_debt_or_credit", "UPDATE accounts SET debt = 1, held = balance - 1"),
+    ("ck_grants_balance", "UPDATE grants SET held = balance + 1"),
+    ("ck_grants_balance", "UPDATE grants SET held = -1"),
+    ("ck_grants_revoked_is_empty", "UPDATE grants SET revoked_at = now(), held = balance - 1"),
+]
 # It is there to be referred to; the primary key refuses before it could.
 IMPLIED = {"uq_grants_account_id_grant_id"}
 
@@ -145,6 +169,10 @@ async def fill(database: Database) -> None:
                 SELECT account_id, 'expiry', 'g/7', '{}' FROM accounts;
             INSERT INTO operations (account_id, operation_id, kind, request, actor, request_id)
                 SELECT account_id, 'revoke/x', 'revoke', '{}', '', '' FROM accounts;
+            INSERT INTO holds (account_id, operation_id, credits, state, made_by, created_at)
+                SELECT account_id, operation_id, 1, 'open', 'admin', now() FROM grants WHERE operation_id = 'admin-one';
+            INSERT INTO hold_parts (account_id, operation_id, grant_id, credits)
+                SELECT account_id, operation_id, grant_id, 1 FROM grants WHERE operation_id = 'admin-one';
             """
         )
 
@@ -154,6 +182,14 @@ async def test_a_constraint_refuses(filled: Database, constraint: str) -> None:
     async with session(filled.owner_url) as owner, owner.transaction():
         with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
             await owner.execute(f"{REFUSED[constraint]}; SET CONSTRAINTS ALL IMMEDIATE")
+    assert refused.value.constraint_name == constraint
+
+
+@pytest.mark.parametrize(("constraint", "statement"), ALSO_REFUSED)
+async def test_a_constraint_refuses_that_too(filled: Database, constraint: str, statement: str) -> None:
+    async with session(filled.owner_url) as owner, owner.transaction():
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError) as refused:
+            await owner.execute(statement)
     assert refused.value.constraint_name == constraint
 
 
@@ -214,6 +250,9 @@ async def test_the_application_owns_nothing(filled: Database) -> None:
         "DELETE FROM grants",
         "DELETE FROM accounts",
         "DELETE FROM operations",
+        "DELETE FROM holds",
+        "UPDATE holds SET credits = 1",
+        "UPDATE hold_parts SET credits = 1",
         "DELETE FROM webhook_inbox",
         "DELETE FROM notices",
         "UPDATE notices SET payload = '{}'",

@@ -1,0 +1,68 @@
+"""The tables of holds, written by SERIALIZABLE transactions alone, like the grants that they keep parts of."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, ForeignKeyConstraint, Index, Table, Text
+from sqlalchemy.dialects.postgresql import UUID
+
+from ledger.rules.holding import HoldState
+from ledger.store.tables import metadata
+
+_STATES = ", ".join(f"'{state}'" for state in HoldState)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("account_id", UUID(as_uuid=True), primary_key=True),
+    Column("operation_id", Text, primary_key=True),
+    Column("credits", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    # The kind of token: only that kind may settle, extend or release.
+    Column("made_by", Text, nullable=False),
+    # None: a freeze, which no time ends.
+    Column("held_until", DateTime(timezone=True)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("closed_at", DateTime(timezone=True)),
+    # No hold without the claim on its operation id (I4).
+    ForeignKeyConstraint(
+        ["account_id", "operation_id"],
+        ["operations.account_id", "operations.operation_id"],
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    CheckConstraint(f"state IN ({_STATES})", name="state"),
+    CheckConstraint("made_by IN ('admin', 'account')", name="made_by"),
+    CheckConstraint("credits > 0", name="credits"),
+    CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_at"),
+    # An admin names a hold by its operation id alone.
+    Index(None, "operation_id"),
+)
+# What keeps credits now, those that end the soonest first.
+Index(
+    "ix_holds_open",
+    holds.c.account_id,
+    holds.c.held_until,
+    postgresql_where=holds.c.state == "open",
+)
+
+# What a hold drew from each grant. It stays when the hold ends; grants.held sums the open ones.
+hold_parts = Table(
+    "hold_parts",
+    metadata,
+    Column("account_id", UUID(as_uuid=True), primary_key=True),
+    Column("operation_id", Text, primary_key=True),
+    Column("grant_id", UUID(as_uuid=True), primary_key=True),
+    Column("credits", BigInteger, nullable=False),
+    # The account is in it too: no hold keeps anything of another account's grant (I7).
+    ForeignKeyConstraint(
+        ["account_id", "grant_id"],
+        ["grants.account_id", "grants.grant_id"],
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    ForeignKeyConstraint(
+        ["account_id", "operation_id"],
+        ["holds.account_id", "holds.operation_id"],
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    CheckConstraint("credits > 0", name="credits"),
+)
