@@ -21,7 +21,7 @@ from bench.run import Run
 from bench.server import running_server
 from local.errors import LocalError
 
-REFUSED = 1
+REFUSED, INTERRUPTED = 1, 130
 
 _HERE = Path(__file__).parent
 _FAMILIES = (
@@ -118,4 +118,7 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

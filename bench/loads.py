@@ -27,7 +27,9 @@ class Load:
     latencies: "array[float]"
 
     def percentile(self, percent: float) -> float:
-        """The latency that so many per cent of the calls did not exceed, in seconds."""
+        """The latency that so many per cent of the calls did not exceed, in seconds; 0 where none was answered."""
+        if not self.latencies:
+            return 0.0
         return self.latencies[min(len(self.latencies) - 1, int(len(self.latencies) * percent / 100))]
 
 

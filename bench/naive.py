@@ -17,10 +17,10 @@ POOL_SIZE = 16
 FIRST_PAUSE_SECONDS = 0.002
 LONGEST_PAUSE_SECONDS = 0.5
 
-_ACCOUNT = "SELECT balance, next_expiry, seq, ledger_now() AS now FROM accounts WHERE account_id = $1"
+_ACCOUNT = "SELECT balance, held, next_expiry, seq, ledger_now() AS now FROM accounts WHERE account_id = $1"
 _GRANTS = """
-SELECT grant_id, operation_id, type, balance, price_cents, price_credits, currency FROM grants
-WHERE account_id = $1 AND live AND (expires_at IS NULL OR expires_at > $2)
+SELECT grant_id, operation_id, type, balance - held AS spendable, price_cents, price_credits, currency FROM grants
+WHERE account_id = $1 AND live AND balance > held AND (expires_at IS NULL OR expires_at > $2)
 ORDER BY priority, expires_at, created_at, grant_id
 """
 _BURN = "UPDATE grants SET balance = balance - $2 WHERE grant_id = $1"
@@ -72,25 +72,27 @@ class NaiveLedger:
 async def _spend(session: Any, account_id: UUID, operation_id: str, credits: int) -> None:
     account = await session.fetchrow(_ACCOUNT, account_id)
     now: datetime = account["now"]
-    if account["balance"] < credits or (account["next_expiry"] is not None and account["next_expiry"] <= now):
+    spendable, due = account["balance"] - account["held"], account["next_expiry"]
+    if spendable < credits or (due is not None and due <= now):
         raise NotForThisPattern(str(account_id))
-    remaining, seq, left = account["balance"] - credits, account["seq"] + 1, credits
+    balance, seq, left = account["balance"] - credits, account["seq"] + 1, credits
     allocations, paid = [], 0
     for grant in await session.fetch(_GRANTS, account_id, now):
-        part = min(left, grant["balance"])
+        part = min(left, grant["spendable"])
         left -= part
         await session.execute(_BURN, grant["grant_id"], part)
         await session.execute(
             _ENTER,
-            *(account_id, seq, operation_id, grant["grant_id"], -part, remaining + left),
+            *(account_id, seq, operation_id, grant["grant_id"], -part, balance + left),
             *(grant["price_cents"], grant["price_credits"], grant["currency"], now),
         )
         allocations.append(f'["{grant["grant_id"]}", "{grant["operation_id"]}", "{grant["type"]}", {part}]')
         paid += part if grant["type"] in ("rollover", "purchase") else 0
         if not left:
             break
-    await session.execute(_CLAIM, account_id, operation_id, credits, paid, f"[{', '.join(allocations)}]", remaining)
-    await session.execute(_CHANGE, account_id, remaining, seq)
+    answer = (paid, f"[{', '.join(allocations)}]", spendable - credits)
+    await session.execute(_CLAIM, account_id, operation_id, credits, *answer)
+    await session.execute(_CHANGE, account_id, balance, seq)
 
 
 async def open_pool(app_url: str) -> asyncpg.Pool:

@@ -19,19 +19,21 @@ DECLARE
     v_part bigint;
     v_seq bigint;
     v_balance bigint;
+    v_remaining bigint;
     v_grant record;
 BEGIN
     UPDATE accounts SET balance = balance - p_credits, seq = seq + 1
-    WHERE account_id = p_account AND balance >= p_credits AND (next_expiry IS NULL OR next_expiry > v_now)
-    RETURNING seq, balance INTO v_seq, v_balance;
+    WHERE account_id = p_account AND balance - held >= p_credits AND (next_expiry IS NULL OR next_expiry > v_now)
+    RETURNING seq, balance, balance - held INTO v_seq, v_balance, v_remaining;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'account % is not for the yardstick, or has too few credits', p_account;
     END IF;
     FOR v_grant IN
-        SELECT grant_id, operation_id, type, balance, price_cents, price_credits, currency
-        FROM grants WHERE account_id = p_account AND live ORDER BY priority, expires_at, created_at, grant_id
+        SELECT grant_id, operation_id, type, balance - held AS spendable, price_cents, price_credits, currency
+        FROM grants WHERE account_id = p_account AND live AND balance > held
+        ORDER BY priority, expires_at, created_at, grant_id
     LOOP
-        v_part := least(v_left, v_grant.balance);
+        v_part := least(v_left, v_grant.spendable);
         v_left := v_left - v_part;
         UPDATE grants SET balance = balance - v_part WHERE grant_id = v_grant.grant_id;
         INSERT INTO journal (account_id, seq, kind, operation_id, grant_id, credits, balance_after, actor, request_id,
@@ -52,8 +54,8 @@ BEGIN
     VALUES (p_account, p_operation, 'consume',
         jsonb_build_object('credits', p_credits, 'onInsufficient', 'refuse', 'description', NULL),
         jsonb_build_object('fromPurchased', v_paid, 'allocations', v_allocations, 'debtIncurred', 0, 'debt', 0,
-            'remaining', v_balance),
+            'remaining', v_remaining),
         'bench', p_operation);
-    RETURN v_balance;
+    RETURN v_remaining;
 END
 $body$;

@@ -60,6 +60,8 @@ class BenchServer:
     async def database(self, name: str) -> AsyncIterator[Database]:
         """A fresh database with our schema and the yardstick; dropped at the end."""
         server = self._postgres
+        # A run that was killed has left it behind.
+        await server.drop_database(name)
         await server.create_database(name, template=_TEMPLATE)
         try:
             yield Database(
@@ -81,6 +83,7 @@ class BenchServer:
             await session.close()
 
     async def _make_template(self) -> None:
+        await self._postgres.drop_database(_TEMPLATE)
         await self._postgres.create_database(_TEMPLATE)
         owner_url = self._postgres.url(OWNER, _TEMPLATE)
         await migrate(owner_url)

@@ -1,7 +1,8 @@
-"""The commands of `grantflow` that own the local stack: up, stop, status, doctor, reset, demo."""
+"""The commands of `grantflow` that own the local stack: up, stop, status, doctor, reset, demo, bench."""
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,7 +25,7 @@ from local.stopping import stop_now
 DONE, REFUSED, CANNOT_REACH = 0, 1, 3
 
 DATA_DIR_VARIABLE = "GRANTFLOW_DATA_DIR"
-LOCAL_COMMANDS = frozenset({"up", "stop", "status", "doctor", "reset", "demo"})
+LOCAL_COMMANDS = frozenset({"up", "stop", "status", "doctor", "reset", "demo", "bench"})
 
 DataDirOption = Annotated[
     Path | None,
@@ -45,6 +46,9 @@ def add_commands(app: typer.Typer) -> None:
     app.command("doctor", help=_help("Say what is missing on this machine.", "grantflow doctor"))(doctor)
     app.command("reset", help=_help("Delete all data of the local stack.", "grantflow reset --yes"))(reset)
     app.command("demo", help=_help("Walk the main job on a fresh stack and check it.", "grantflow demo"))(demo)
+    app.command("bench", help=_help("Measure the ledger beside its baselines.", "grantflow bench hot-64 --rounds 3"))(
+        bench
+    )
 
 
 def data_dir_of(environment: Mapping[str, str]) -> Path:
@@ -143,6 +147,25 @@ def demo(*, as_json: JsonOption = False) -> None:
 
     with _one_clear_line():
         raise typer.Exit(run_demo(as_json=as_json))
+
+
+def bench(
+    rows: Annotated[list[str] | None, typer.Argument(help="The rows to measure; all of them unless told.")] = None,
+    *,
+    rounds: Annotated[int | None, typer.Option("--rounds", min=1, help="How often each side is measured.")] = None,
+    seconds: Annotated[int | None, typer.Option("--seconds", min=1, help="How long each time.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="One round of a second: does it work at all?")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Become the program that measures, which knows the ledger; it starts a PostgreSQL of its own."""
+    arguments = [
+        *(["--rows", *rows] if rows else []),
+        *(["--quick"] if quick else []),
+        *(["--json"] if as_json else []),
+    ]
+    for name, value in (("--rounds", rounds), ("--seconds", seconds)):
+        arguments += [name, str(value)] if value is not None else []
+    os.execv(sys.executable, [sys.executable, "-m", "bench", *arguments])  # noqa: S606 - no shell is wanted
 
 
 def _stay(folder: DataDir, port: int | None, *, as_json: bool) -> None:
