@@ -176,6 +176,71 @@ class Notice(Answer):
     told_at: datetime | None = None
 
 
+class KindTotal(Answer):
+    """Entries of one kind: how many, and their signed sum."""
+
+    kind: str
+    credits: int
+    entries: int
+
+
+class DueTotal(Answer):
+    """What had fallen due and was not booked: its signed sum."""
+
+    kind: str
+    credits: int
+
+
+class TypeThen(Answer):
+    """The grants of one type: signed sums by kind, and what was left."""
+
+    type: str
+    by_kind: dict[str, int]
+    not_booked: dict[str, int]
+    balance: int
+
+
+class GrantThen(Answer):
+    """A grant that had ``balance`` credits left, of which open holds kept ``held``."""
+
+    grant_id: str
+    operation_id: str
+    type: str
+    principal: int
+    created_at: datetime
+    expires_at: datetime | None
+    by_kind: dict[str, int]
+    not_booked: dict[str, int]
+    balance: int
+    held: int
+
+
+class Explanation(Answer):
+    """An account at the instant ``at``. ``by_kind`` and ``not_booked`` sum to ``net_balance``.
+
+    ``grants`` are those with something left, in burn order, at most 200 of ``grants_left``; ``entries`` the latest that
+    count, the newest first.
+    """
+
+    account_id: str
+    at: datetime
+    seq: int
+    remaining_balance: int
+    net_balance: int
+    debt: int
+    held: int
+    balance_breakdown: dict[str, int]
+    usage: int
+    cycle_start: datetime
+    by_kind: list[KindTotal]
+    not_booked: list[DueTotal]
+    by_type: list[TypeThen]
+    debt_by_kind: dict[str, int]
+    grants: list[GrantThen]
+    grants_left: int
+    entries: Page[Entry]
+
+
 class BalanceNews(Balance):
     """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought.
 

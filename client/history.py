@@ -1,10 +1,10 @@
-"""The client's calls that look back: the journal of an account."""
+"""The client's calls that look back: the journal of an account, and its balance explained."""
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any
 
-from client.answers import Entry, Notice, Page
+from client.answers import Entry, Explanation, Notice, Page
 from client.sending import Sender, in_path
 
 
@@ -74,6 +74,14 @@ class HistoryCalls(Sender):
         query = _query(newest_first=newest_first, since=since, until=until, kinds=kinds)
         async for line in self._lines(_entries_of(account_id), query):
             yield line
+
+    async def explain(
+        self, account_id: str, *, at: datetime | None = None, limit: int = 50, cursor: str | None = None
+    ) -> Explanation:
+        """The account's balance at an instant (None: now), and the entries that make it."""
+        path = f"/v1/accounts/{in_path(account_id)}/explain"
+        asked = None if at is None else at.isoformat()
+        return await self._get(Explanation, path, at=asked, limit=limit, cursor=cursor)
 
 
 def _entries_of(account_id: str) -> str:

@@ -140,6 +140,13 @@ async def with_transaction(engine: AsyncEngine, work: Callable[[AsyncConnection]
     return await _repeat(engine, work, what=what)
 
 
+async def with_snapshot(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str) -> T:
+    """Runs ``work`` in a READ ONLY transaction in which all statements see one snapshot (REPEATABLE READ): for sums
+    that are compared with one another. It locks nothing, not even predicates, and hinders nobody."""
+    snapshot = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return await _repeat(snapshot, work, what=what)
+
+
 async def _repeat(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str) -> T:
     clock = asyncio.get_running_loop().time
     deadline = clock() + PATIENCE_SECONDS

@@ -32,7 +32,7 @@ from tests.architecture import (
 )
 
 MAX_LINES = 400
-TRANSACTIONS = {"with_serializable_transaction", "with_transaction"}
+TRANSACTIONS = {"with_serializable_transaction", "with_snapshot", "with_transaction"}
 VENDORS = ("gateways", "stripe", "temporalio", "httpx")
 
 # Where seconds are counted, and no money is.

@@ -1,4 +1,4 @@
-"""The history of an account: its journal in pages, and as CSV."""
+"""The history of an account: its journal in pages and as CSV, and its balance at any instant explained."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,9 @@ from api.auth import AsOwner, TheParts
 from api.csv_answers import OR_CSV, Accept, Format, csv_answer, wants_csv
 from api.wire.base import Instant, Page
 from api.wire.entries import CSV_HEADER, EntryAnswer, Kinds, csv_row, entry_key
+from api.wire.explanations import ExplanationAnswer
 from api.wire.pages import PAGE_SIZE, Cursor, Limit, decode_cursor, encode_cursor
+from ledger.explaining import explain
 from ledger.history import EntryFilter, all_entries, entries_of_account
 
 router = APIRouter(prefix="/v1", tags=["history"])
@@ -46,3 +48,19 @@ async def list_entries(
     )
     next_cursor = None if page.next_key is None else encode_cursor(of, *page.next_key)
     return Page[EntryAnswer](data=[EntryAnswer.of(entry) for entry in page.entries], next_cursor=next_cursor)
+
+
+@router.get("/accounts/{account_id}/explain")
+async def explain_balance(
+    account_id: str,
+    parts: TheParts,
+    _: AsOwner,
+    at: Annotated[Instant | None, Query(description="The instant; now, unless told.")] = None,
+    limit: Limit = PAGE_SIZE,
+    cursor: Cursor = None,
+) -> ExplanationAnswer:
+    """The balance at an instant, by the time at which entries count, with the entries that make it."""
+    after = decode_cursor(cursor, of="explain", key=entry_key)
+    found = await explain(parts.engine, account_id, at=at, after=after, limit=limit)
+    key = found.page.next_key
+    return ExplanationAnswer.of(found, next_cursor=None if key is None else encode_cursor("explain", *key))

@@ -2,7 +2,7 @@
 
 import typer
 
-from client.cli import accounts, balance, consuming, granting, grants, history, watch
+from client.cli import accounts, balance, consuming, explaining, granting, grants, history, watch
 
 app = typer.Typer(
     name="grantflow",
@@ -17,6 +17,7 @@ granting.add_to(app)
 consuming.add_to(app)
 balance.add_to(app)
 history.add_to(app)
+explaining.add_to(app)
 watch.add_to(app)
 
 __all__ = ["app"]

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from client.answers import Entry, Page
 from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Cursor, Limit, Token, help_with, instant
 from client.cli.screen import complain, note, print_json, print_table
 from client.cli.speaking import WRONG_USAGE, speak
@@ -68,6 +69,11 @@ def history(
     if as_json:
         print_json(page.to_wire())
         return
+    print_entries(page)
+
+
+def print_entries(page: Page[Entry]) -> None:
+    """Prints entries for people, and where the next page begins."""
     columns = ("at", "kind", "credits", "balance", "type", "operation id", "actor")
     rows = (
         (each.at, each.kind, f"{each.credits:+,}", each.balance_after, each.grant_type, each.operation_id, each.actor)

@@ -20,3 +20,20 @@ def coming_reset(next_reset: datetime, anchor_day: int, now: datetime) -> dateti
     while coming <= now:
         coming = next_reset_after(coming, anchor_day)
     return coming
+
+
+def cycle_start_at(at: datetime, *, cycle_start: datetime, anchor_day: int, opened_at: datetime) -> datetime:
+    """When the cycle began that held at ``at``, for an account whose present cycle began at ``cycle_start``.
+
+    Before its present cycle an account had calendar months; the first began when it was opened.
+    """
+    began = cycle_start
+    while began > at and began > opened_at:
+        began = max(opened_at, _reset_before(began, anchor_day))
+    return began
+
+
+def _reset_before(current: datetime, anchor_day: int) -> datetime:
+    year, month = (current.year - 1, 12) if current.month == 1 else (current.year, current.month - 1)
+    day = min(anchor_day, monthrange(year, month)[1])
+    return current.replace(year=year, month=month, day=day)

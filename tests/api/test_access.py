@@ -36,6 +36,7 @@ RULES = [
     Rule("GET", "/v1/accounts/{account}/balance", 200, 403, 200),
     Rule("GET", "/v1/accounts/{account}/entries", 200, 403, 200),
     Rule("GET", "/v1/accounts/{account}/notices", 200, 403, 200),
+    Rule("GET", "/v1/accounts/{account}/explain", 200, 403, 200),
     Rule("POST", "/v1/accounts/{account}/consumptions", 200, 403, 200, {"operationId": new_id(), "credits": 5}),
     Rule("GET", "/v1/grants/{operation}", 200, 404, 200),
     Rule("GET", "/v1/grants?stage=stuck", 403, 403, 200),

@@ -78,3 +78,20 @@ async def test_histories_that_are_refused(api: RunningApi, account: str) -> None
     assert (await run(api, "history", account, "--kind", "gift")).code == 1
     assert (await run(api, "history", account, "--csv", "--json")).code == 2
     assert (await run(api, "history", account, "--from", "yesterday")).code == 2
+
+
+async def test_a_balance_explained(api: RunningApi, admin: GrantflowClient, account: str) -> None:
+    await api.grant(account, 1000)
+    before = await admin.explain(account)
+    await admin.consume(account, operation_id=new_id(), credits=4)
+    now, then = await admin.explain(account), await admin.explain(account, at=before.at, limit=1)
+    assert (now.net_balance, now.usage, then.net_balance, then.usage) == (996, 4, 1000, 0)
+    assert then == before
+    shown = await run(api, "explain", account)
+    assert shown.code == 0
+    for words in ("996", "consumed", "-4", "granted +1,000, consumed -4", "grants with something left: 1"):
+        assert words in shown.out, words
+    told = await run(api, "explain", account, "--at", before.at.isoformat(), "--json")
+    assert told.json == before.to_wire()
+    assert (await run(api, "explain", account, "--at", "2099-01-01T00:00:00Z")).code == 1
+    assert (await run(api, "explain", account, "--at", "now")).code == 2

@@ -19,6 +19,7 @@ from ledger import (
     access,
     balances,
     customers,
+    explaining,
     granting,
     history,
     inbox,
@@ -138,6 +139,8 @@ async def _look_back(engine: AsyncEngine, account_id: str) -> None:
     filters = (history.EntryFilter(), history.EntryFilter(now, now, ("granted", "consumed"), upto_seq=9))
     for wanted, after, newest_first in itertools.product(filters, (None, (1, 1)), (False, True)):
         await history.entries_of_account(engine, account_id, wanted, after=after, newest_first=newest_first, limit=10)
+    for at in (None, now):
+        await explaining.explain(engine, account_id, at=at, limit=10)
     assert [each.kind async for each in history.all_entries(engine, account_id, filters[0])] == ["granted"] * 2
 
 

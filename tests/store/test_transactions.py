@@ -17,6 +17,7 @@ from ledger.transaction import (
     open_engine,
     refuse_weaker_isolation,
     with_serializable_transaction,
+    with_snapshot,
     with_transaction,
 )
 from local.ports import free_port
@@ -204,3 +205,18 @@ async def test_a_plan_that_a_migration_has_outdated_is_made_anew(database: Datab
         await owner.execute("ALTER TABLE account_profiles ADD COLUMN motto text")
     assert await with_transaction(engine, work, what="profile") == "Ada"
     await engine.dispose()
+
+
+async def test_a_snapshot_sees_one_state_and_writes_nothing(engine: AsyncEngine) -> None:
+    async def look_twice(tx: AsyncConnection) -> tuple[int, int]:
+        first = (await tx.execute(text("SELECT count(*) FROM accounts"))).scalar_one()
+        await open_user(engine)
+        return first, (await tx.execute(text("SELECT count(*) FROM accounts"))).scalar_one()
+
+    assert await with_snapshot(engine, look_twice, what="look twice") == (0, 0)
+    with pytest.raises(LedgerUnavailable, match="read-only"):
+        await with_snapshot(engine, lambda tx: tx.execute(text("DELETE FROM tickets")), what="write")
+    async with engine.begin() as connection:
+        await connection.execute(text("DELETE FROM tickets"))
+        isolation = (await connection.execute(text("SHOW transaction_isolation"))).scalar_one()
+    assert isolation == "read committed", "a connection goes back as it was"

@@ -1,0 +1,209 @@
+"""The books of accounts, added up anew from the journal: sums by grant and kind, in bounded statements.
+
+What an account's row and its grants say is read beside them, to be explained by the sums, or compared with them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.rules.money import Price
+from ledger.store.accounts import LEDGER_NOW
+from ledger.store.tables import accounts, grants, journal
+from messages.grants import GrantType
+
+# A statement adds up as many changes of an account as this: well below a second.
+CHANGES_AT_ONCE = 200_000
+
+USAGE_KINDS = ("consumed", "debt-incurred")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBooks:
+    """What an account's row says. ``now`` is the transaction's instant, by the product's clock."""
+
+    account_id: UUID
+    debt: int
+    balance: int
+    next_expiry: datetime | None
+    seq: int
+    cycle_start: datetime
+    reset_anchor_day: int
+    currency: str
+    created_at: datetime
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GrantBooks:
+    """What a grant's row says."""
+
+    grant_id: UUID
+    account_id: UUID
+    operation_id: str
+    type: GrantType
+    priority: int
+    principal: int
+    balance: int
+    expires_at: datetime | None
+    created_at: datetime
+    revoked_at: datetime | None
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySum:
+    """The entries of one grant (None: of the debt), kind and price, added up. ``credits`` is signed.
+
+    ``latest_seq`` is the account's latest change among them. A price is None on entries of the debt.
+    """
+
+    account_id: UUID
+    grant_id: UUID | None
+    kind: str
+    price: tuple[int, int, str] | None
+    credits: int
+    entries: int
+    latest_seq: int
+
+
+async def read_books(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[AccountBooks]:
+    """The rows of these accounts, in the order of their ids."""
+    found = await tx.execute(
+        select(
+            accounts.c.account_id,
+            accounts.c.debt,
+            accounts.c.balance,
+            accounts.c.next_expiry,
+            accounts.c.seq,
+            accounts.c.cycle_start,
+            accounts.c.reset_anchor_day,
+            accounts.c.currency,
+            accounts.c.created_at,
+            LEDGER_NOW.label("now"),
+        )
+        .where(accounts.c.account_id == _one_of(account_ids))
+        .order_by(accounts.c.account_id)
+    )
+    return [AccountBooks(**row._mapping) for row in found]
+
+
+async def read_grants(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[GrantBooks]:
+    """The rows of all grants of these accounts."""
+    found = await tx.execute(
+        select(
+            grants.c.grant_id,
+            grants.c.account_id,
+            grants.c.operation_id,
+            grants.c.type,
+            grants.c.priority,
+            grants.c.principal,
+            grants.c.balance,
+            grants.c.expires_at,
+            grants.c.created_at,
+            grants.c.revoked_at,
+            grants.c.price_cents,
+            grants.c.price_credits,
+            grants.c.currency,
+        ).where(grants.c.account_id == _one_of(account_ids))
+    )
+    return [_grant(row) for row in found]
+
+
+async def sum_entries(
+    tx: AsyncConnection,
+    account_ids: Sequence[UUID],
+    *,
+    changes: tuple[int, int | None] = (0, None),
+    at: datetime | None = None,
+) -> list[EntrySum]:
+    """The sums of these accounts' entries that count at the instant ``at`` (None: all).
+
+    ``changes`` bounds them to the changes behind the first number and up to the second (None: the end).
+    """
+    first, last = changes
+    conditions = [journal.c.account_id == _one_of(account_ids), journal.c.seq > first]
+    if last is not None:
+        conditions.append(journal.c.seq <= last)
+    if at is not None:
+        conditions.append(journal.c.effective_at <= at)
+    groups = (
+        journal.c.account_id,
+        journal.c.grant_id,
+        journal.c.kind,
+        journal.c.price_cents,
+        journal.c.price_credits,
+        journal.c.currency,
+    )
+    found = await tx.execute(
+        select(
+            *groups,
+            func.sum(journal.c.credits).label("credits"),
+            func.count().label("entries"),
+            func.max(journal.c.seq).label("latest_seq"),
+        )
+        .where(*conditions)
+        .group_by(*groups)
+    )
+    return [_sum(row) for row in found]
+
+
+def spans_of_changes(seq: int, *, at_once: int = CHANGES_AT_ONCE) -> Iterator[tuple[int, int | None]]:
+    """The changes of an account that is at ``seq``, in spans of ``at_once``; the last span has no end."""
+    first = 0
+    while first + at_once < seq:
+        yield first, first + at_once
+        first += at_once
+    yield first, None
+
+
+async def sum_usage(tx: AsyncConnection, account_id: UUID, *, since: datetime, at: datetime) -> int:
+    """What the account has spent from ``since`` to the instant ``at``, both included."""
+    found = await tx.execute(
+        select(func.coalesce(-func.sum(journal.c.credits), 0)).where(
+            journal.c.account_id == account_id,
+            journal.c.kind.in_(USAGE_KINDS),
+            journal.c.effective_at >= since,
+            journal.c.effective_at <= at,
+        )
+    )
+    return int(found.scalar_one())
+
+
+def _one_of(account_ids: Sequence[UUID]) -> Any:
+    return any_(bindparam("accounts", list(account_ids), ARRAY(Uuid)))
+
+
+def _grant(row: Any) -> GrantBooks:
+    return GrantBooks(
+        grant_id=row.grant_id,
+        account_id=row.account_id,
+        operation_id=row.operation_id,
+        type=GrantType(row.type),
+        priority=row.priority,
+        principal=row.principal,
+        balance=row.balance,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        revoked_at=row.revoked_at,
+        price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),
+    )
+
+
+def _sum(row: Any) -> EntrySum:
+    price = None if row.price_cents is None else (row.price_cents, row.price_credits, row.currency)
+    return EntrySum(
+        account_id=row.account_id,
+        grant_id=row.grant_id,
+        kind=row.kind,
+        price=price,
+        credits=int(row.credits),
+        entries=row.entries,
+        latest_seq=row.latest_seq,
+    )
