@@ -15,6 +15,7 @@ from ledger.rules.errors import UnknownAccount
 from ledger.store.notices import GrantKey
 from messages.grants import GrantType
 from tests.conftest import Database
+from tests.store.held import place_hold
 from tests.store.support import DAY_SECONDS, count, grant, open_user
 
 DAYS = (30, 7, 1)
@@ -97,6 +98,19 @@ async def test_who_has_nothing_to_lose_hears_nothing(engine: AsyncEngine) -> Non
     await advance_test_clock(engine, 16 * DAY_SECONDS)
     assert await sweep(engine) == 0
     assert [notice.payload["operationId"] for notice in await untold_notices(engine, account_id, limit=9)] == ["gone"]
+
+
+async def test_what_a_hold_keeps_of_a_revoked_grant_is_not_noticed(database: Database, engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    await long_lived(engine, account_id, "revoked")
+    await long_lived(engine, account_id, "held", credits=5)
+    await advance_test_clock(engine, 31 * DAY_SECONDS)
+    await place_hold(database, account_id, "one", "revoked", 5, hours=1)
+    await place_hold(database, account_id, "two", "held", 5, hours=1)
+    await revoke_grant(engine, "revoked", reason="", actor="", request_id="")
+    assert await sweep(engine) == 1  # what is held is not spent yet
+    [notice] = await untold_notices(engine, account_id, limit=9)
+    assert notice.payload["operationId"] == "held"
 
 
 async def test_who_lives_just_longer_is_told(engine: AsyncEngine) -> None:

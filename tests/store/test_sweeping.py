@@ -13,6 +13,7 @@ from ledger.revoking import revoke_grant
 from ledger.sweeping import book_due, due_accounts
 from messages.grants import GrantType
 from tests.conftest import Database
+from tests.store.held import place_hold
 from tests.store.support import DAY_SECONDS, assert_books_balance, entries, grant, open_user, session
 
 
@@ -51,6 +52,45 @@ async def test_after_weeks_without_a_sweep_nothing_is_wrong_and_the_booking_coun
     assert await effective(database, account_id) == sorted(ends)
     assert await book_due(engine, account_id) == 0
     assert await due_accounts(engine, limit=10) == []
+    await assert_books_balance(database)
+
+
+async def test_holds_lapse_and_grants_expire_each_at_its_instant(database: Database, engine: AsyncEngine) -> None:
+    """A hold that lapses before the expiry gives its credits back in time; a later one keeps them until it lapses."""
+    account_id = await open_user(engine)
+    end = await in_days(engine, account_id, 3)
+    await grant(engine, account_id, "gone", 10, GrantType.FREE, expires_at=end)
+    await place_hold(database, account_id, "early", "gone", 6, hours=1)
+    await advance_test_clock(engine, 3 * DAY_SECONDS - 1800)
+    late = await place_hold(database, account_id, "late", "gone", 3, hours=1)
+    await advance_test_clock(engine, 18 * DAY_SECONDS)
+    before = await read_balance(engine, account_id)
+    assert (before.remaining, before.held, before.net) == (0, 0, 0)
+
+    assert await due_accounts(engine, limit=10) == [account_id]
+    assert await book_due(engine, account_id) == 3
+
+    assert (await entries(database, account_id))[1:] == [("expired", -7, 3), ("expired", -3, 0)]
+    assert await effective(database, account_id) == [end, late]
+    after = await read_balance(engine, account_id)
+    assert (after.remaining, after.held, after.net, after.seq) == (0, 0, 0, before.seq + 1)
+    async with session(database.owner_url) as owner:
+        states = await owner.fetch("SELECT state, closed_at = held_until FROM holds")
+    assert [tuple(row) for row in states] == [("lapsed", True)] * 2
+    assert await due_accounts(engine, limit=10) == []
+    await assert_books_balance(database)
+
+
+async def test_a_lapse_alone_is_a_change_without_entries(database: Database, engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    await grant(engine, account_id, "kept", 10)
+    await place_hold(database, account_id, "held", "kept", 6, hours=1)
+    seq = (await read_balance(engine, account_id)).seq
+    await advance_test_clock(engine, 7 * DAY_SECONDS)
+    assert await book_due(engine, account_id) == 1
+    after = await read_balance(engine, account_id)
+    assert (after.remaining, after.held, after.seq) == (10, 0, seq + 1)
+    assert len(await entries(database, account_id)) == 1
     await assert_books_balance(database)
 
 
