@@ -1,0 +1,163 @@
+"""The ledger on a real database beside the model of it: every call goes to both, and both must say the same."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from ledger.opening import Opening, open_account
+from ledger.transaction import open_engine
+from settings import asyncpg_url
+from tests.proof.calls import UNAVAILABLE, Answer, Call, Heard, is_change
+from tests.proof.clock import freeze_clock, set_clock
+from tests.proof.judging import ModelLedger
+from tests.proof.model import ModelAccount, ModelEntry
+from tests.proof.playing import Player, playing
+from tests.proof.serial import find_order
+from tests.store.books import wrong_books
+
+PLAYERS = 3
+# A month's end, so that the resets have a day to be clamped to.
+BEGINNING = datetime(2027, 1, 31, 12, tzinfo=UTC)
+
+_JOURNAL = """
+SELECT j.account_id::text, j.seq, j.operation_id, j.kind, g.operation_id AS grant, j.credits, j.effective_at,
+    j::text AS whole
+FROM journal j LEFT JOIN grants g ON g.account_id = j.account_id AND g.grant_id = j.grant_id
+WHERE j.account_id = ANY ($1::uuid[]) ORDER BY j.entry_id
+"""
+
+_CHANGES = """
+SELECT account_id::text, operation_id, min(seq) AS seq FROM journal
+WHERE account_id = ANY ($1::uuid[]) AND seq > $2 GROUP BY account_id, operation_id
+"""
+
+
+class World:
+    """Accounts that exist in the ledger and in the model. Several players call the ledger, each with a committer of
+    its own, as processes have."""
+
+    def __init__(self, owner: asyncpg.Connection, players: Sequence[Player]) -> None:
+        self.owner = owner
+        self.players = players
+        self.model = ModelLedger()
+        self.now = BEGINNING
+        self.calls = 0
+        self._journal: list[str] = []
+
+    async def begin(self) -> None:
+        """A new world: no accounts, the clock at its beginning. What was there before is left alone."""
+        self.model = ModelLedger()
+        self._journal = []
+        await self.set_clock(BEGINNING)
+
+    async def set_clock(self, now: datetime) -> None:
+        """Lets it be ``now``."""
+        await set_clock(self.owner, now)
+        self.now = now
+
+    async def open_account(self, *, debt_cap: int) -> str:
+        """A new account without credits."""
+        engine = self.players[0].engine
+        account_id = (await open_account(engine, Opening(kind="user", name="Ada", free_credits=0))).account.account_id
+        await self.owner.execute("UPDATE accounts SET debt_cap = $2 WHERE account_id = $1", account_id, debt_cap)
+        self.model.accounts[account_id] = ModelAccount(self.now, debt_cap)
+        return account_id
+
+    async def play(self, call: Call) -> Answer:
+        """One call, and nobody else's meanwhile."""
+        self.calls += 1
+        told = await self.players[0].play(call)
+        expected = self.model.judge(call, self.now, grant_id=told.get("grantId", ""))
+        assert told == expected, f"{call}\nwas told      {told}\nthe model says {expected}"
+        return told
+
+    async def play_in_one_batch(self, calls: Sequence[Call]) -> None:
+        """Calls that one process takes together: each is judged in its turn. Ids must differ."""
+        self.calls += len(calls)
+        told = await asyncio.gather(*map(self.players[0].play, calls))
+        expected = [self.model.judge(call, self.now) for call in calls]
+        assert told == expected, f"{calls}\nwere told      {told}\nthe model says {expected}"
+
+    async def play_at_once(self, calls: Sequence[Call]) -> None:
+        """Calls that come to all processes at once; an order of them must explain what they are told."""
+        self.calls += len(calls)
+        before = min((account.seq for account in self.model.accounts.values()), default=0)
+        heard = await asyncio.gather(
+            *(hear(self.players[place % len(self.players)], call) for place, call in enumerate(calls))
+        )
+        changes = await read_changes(self.owner, list(self.model.accounts), after=before)
+        self.model = find_order(self.model, with_changes(heard, changes), self.now)
+
+    async def check(self) -> None:
+        """Balances, journal and books, of all accounts."""
+        for account_id in self.model.accounts:
+            await self.play(Call("balance", account_id))
+            self.calls -= 1
+        accounts = list(self.model.accounts)
+        assert await wrong_books(self.owner, accounts) == []
+        rows = await self.owner.fetch(_JOURNAL, accounts)
+        journal = [row["whole"] for row in rows]
+        assert journal[: len(self._journal)] == self._journal, "the journal only grows"
+        self._journal = journal
+        for account_id, account in self.model.accounts.items():
+            booked = Counter(_entry(row) for row in rows if row["account_id"] == account_id)
+            assert booked == Counter(account.entries), (
+                f"booked too much: {booked - Counter(account.entries)}\nmissing: {Counter(account.entries) - booked}"
+            )
+
+
+async def hear(player: Player, call: Call) -> Heard:
+    """Makes the call and writes down when it ran. All processes of a machine share this clock."""
+    began = time.monotonic_ns()
+    answer = await player.play(call)
+    return Heard(call, answer, began, time.monotonic_ns())
+
+
+async def read_changes(
+    owner: asyncpg.Connection, accounts: Sequence[str], *, after: int = 0
+) -> dict[tuple[str, str], int]:
+    """Which change of its account the journal names for an operation."""
+    rows = await owner.fetch(_CHANGES, accounts, after)
+    return {(row["account_id"], row["operation_id"]): row["seq"] for row in rows}
+
+
+def with_changes(heard: Sequence[Heard], changes: dict[tuple[str, str], int]) -> list[Heard]:
+    """The same, each with the change that the journal names for it. A refusal and a repeat are none."""
+    accepted = {_key(each.call) for each in heard if is_change(each.answer)}
+    return [
+        replace(each, seq=changes.get(_key(each.call)))
+        if is_change(each.answer) or (each.answer["is"] == UNAVAILABLE and _key(each.call) not in accepted)
+        else each
+        for each in heard
+    ]
+
+
+def _key(call: Call) -> tuple[str, str]:
+    prefix = f"{call.kind}/" if call.kind in ("revoke", "settle", "release") else ""
+    return call.account_id, prefix + call.operation_id
+
+
+def _entry(row: Any) -> ModelEntry:
+    return ModelEntry(
+        row["seq"], row["operation_id"], row["kind"], row["grant"], row["credits"], row["effective_at"].astimezone(UTC)
+    )
+
+
+@asynccontextmanager
+async def open_world(app_url: str, owner_url: str) -> AsyncIterator[World]:
+    """A world on a database of its own; its clock is made to stand still."""
+    async with AsyncExitStack() as resources:
+        owner = await asyncpg.connect(owner_url)
+        resources.push_async_callback(owner.close, timeout=5)
+        await freeze_clock(owner)
+        engine = open_engine(asyncpg_url(app_url), pool_size=3 * PLAYERS)
+        resources.push_async_callback(engine.dispose)
+        players = [await resources.enter_async_context(playing(engine)) for _ in range(PLAYERS)]
+        yield World(owner, players)
