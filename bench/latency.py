@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from bench.comparing import Comparison, Measure
 from bench.rows import Goal, GoalIs, Row
-from bench.run import Accounts, Comparison, Measure, Run
+from bench.run import Accounts, Run
 from bench.seeding import Seed
 from bench.throughput import SPREAD_ACCOUNTS
 
@@ -51,7 +52,7 @@ async def measure_latency(run: Run, wanted: Collection[str]) -> list[Row]:
             "ledger alone": lambda _: run.by_ledger(spread, 1),
             "bare call": lambda _: run.by_bare_call(spread),
         }
-        rows += await run.compare(sides, [_ALONE], wanted)
+        rows += await run.compare(sides, [_ALONE], wanted, fewer=True)
         await run.check_records(database)
     return rows
 
@@ -64,6 +65,6 @@ async def _at_half_of_saturation(run: Run, comparison: Comparison, accounts: Acc
         comparison.ours: lambda number: run.at_rate("ledger", accounts, rate, round_number=number),
         comparison.baseline: lambda number: run.at_rate("naive", accounts, rate, round_number=number),
     }
-    (row,) = await run.compare(sides, [comparison], [comparison.name])
+    (row,) = await run.compare(sides, [comparison], [comparison.name], fewer=True)
     note = f"{rate:,.0f} calls/s offered, at random (Poisson); the naive pattern's saturation was {saturation:,.0f}/s"
     return replace(row, note=note)

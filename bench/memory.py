@@ -24,13 +24,13 @@ async def measure_memory(run: Run, wanted: Collection[str]) -> list[Row]:
     if not set(NAMES) & set(wanted):
         return []
     weights = []
-    for number in range(1, run.rounds + 1):
+    for number in range(1, run.fewer_rounds + 1):
         async with run.server.database(f"memory_{number}") as database:
             await run.fill(database, Seed(_ACCOUNTS))
             weight = await _weigh(database.app_url)
         weights.append(weight)
         run.say(
-            f"round {number}/{run.rounds} · memory: {weight.before_bytes / _MIB:.0f} MiB, "
+            f"round {number}/{run.fewer_rounds} · memory: {weight.before_bytes / _MIB:.0f} MiB, "
             f"{weight.full_bytes / _MIB:.0f} MiB with {weight.queued:,} queued calls"
         )
     return [_row(weights)]

@@ -1,19 +1,17 @@
-"""One run: the sides that rows compare, measured in turns, round by round."""
+"""One run: its server, its settings, and the ways to put load on."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from bench.caller import Job
+from bench.comparing import Comparison, Measure, compare
 from bench.measuring import PgbenchJob, Sample, call_by_pgbench, call_in_processes
-from bench.rows import Goal, Row
+from bench.rows import Row
 from bench.seeding import Seed, seed
 from bench.server import BenchServer, Database
 from bench.sides import Target
-
-# A measurement of one round, by its number.
-Measure = Callable[[int], Awaitable[Sample]]
 
 
 class CallsAreMissing(RuntimeError):
@@ -29,25 +27,6 @@ class Accounts:
     last: int
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A row to be: two sides by their names, the figure of a sample that is compared, and the goal.
-
-    ``baseline_at_least`` is what the baseline must show for the row to mean anything.
-    """
-
-    name: str
-    what: str
-    ours: str
-    baseline: str
-    baseline_name: str
-    goal: Goal
-    unit: str = "calls/s"
-    figure: Callable[[Sample], float] = lambda sample: sample.rate
-    baseline_at_least: float = 0.0
-    note: str = ""
-
-
 @dataclass
 class Run:
     """The run's server and settings, and what it has counted so far."""
@@ -60,6 +39,11 @@ class Run:
     say: Callable[[str], None]
     _last_run: int = 0
     _recorded: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def fewer_rounds(self) -> int:
+        """Three of five: for what takes long, or varies little."""
+        return max(1, self.rounds * 3 // 5)
 
     async def fill(self, database: Database, wanted: Seed) -> None:
         """Seeds a database, and settles the disk."""
@@ -95,29 +79,20 @@ class Run:
         return self._count(accounts.database, await call_by_pgbench(job))
 
     async def compare(
-        self, sides: Mapping[str, Measure], comparisons: Sequence[Comparison], wanted: Collection[str]
+        self,
+        sides: Mapping[str, Measure],
+        comparisons: Sequence[Comparison],
+        wanted: Collection[str],
+        *,
+        fewer: bool = False,
     ) -> list[Row]:
-        """The wanted rows: in every round each side that they need is measured once, in the order of ``sides``."""
-        chosen = [each for each in comparisons if each.name in wanted]
-        needed = {name for each in chosen for name in (each.ours, each.baseline)}
-        samples: dict[str, list[Sample]] = {name: [] for name in sides if name in needed}
-        for round_number in range(1, self.rounds + 1):
-            for name in samples:
-                sample = await sides[name](round_number)
-                samples[name].append(sample)
-                self.say(f"round {round_number}/{self.rounds} · {name}: {_in_words(sample)}")
-        return [_row(each, samples) for each in chosen]
+        """The wanted rows, measured in turns; in fewer rounds where a round takes long."""
+        rounds = self.fewer_rounds if fewer else self.rounds
+        return await compare(sides, comparisons, wanted, rounds=rounds, say=self.say)
 
     async def check_records(self, database: Database) -> None:
         """Raises CallsAreMissing unless the database has recorded every call that was answered, and no other."""
-        session = await asyncpg.connect(database.owner_url, timeout=10)
-        try:
-            words = "SELECT count(*) FROM operations WHERE kind = 'consume'"
-            recorded = await session.fetchval(words, timeout=120)
-        finally:
-            await session.close()
-        if recorded != self._recorded[database.name]:
-            raise CallsAreMissing(f"{self._recorded[database.name]:,} were answered, {recorded:,} recorded")
+        await check_records(database.owner_url, self._recorded[database.name])
 
     async def _by_processes(self, side: str, accounts: Accounts, callers: Sequence[int]) -> Sample:
         jobs = [Job(side, self._target(accounts), self.seconds, self.warm_seconds, callers=each) for each in callers]
@@ -132,21 +107,13 @@ class Run:
         return sample
 
 
-def _row(comparison: Comparison, samples: Mapping[str, Sequence[Sample]]) -> Row:
-    baseline = [comparison.figure(sample) for sample in samples[comparison.baseline]]
-    return Row(
-        name=comparison.name,
-        what=comparison.what,
-        unit=comparison.unit,
-        ours=[comparison.figure(sample) for sample in samples[comparison.ours]],
-        baseline=baseline,
-        baseline_name=comparison.baseline_name,
-        goal=comparison.goal,
-        note=comparison.note,
-        kept=min(baseline) >= comparison.baseline_at_least,
-    )
-
-
-def _in_words(sample: Sample) -> str:
-    words = f"{sample.rate:,.0f}/s, {sample.retries_a_call:.3f} retries a call, {sample.p50_milliseconds:.2f} ms"
-    return f"{words}, p99 {sample.p99_milliseconds:.1f} ms" if sample.p99_milliseconds else words
+async def check_records(owner_url: str, answered: int) -> None:
+    """Raises CallsAreMissing unless the database has recorded that many consumptions."""
+    session = await asyncpg.connect(owner_url, timeout=10)
+    try:
+        words = "SELECT count(*) FROM operations WHERE kind = 'consume'"
+        recorded = await session.fetchval(words, timeout=120)
+    finally:
+        await session.close()
+    if recorded != answered:
+        raise CallsAreMissing(f"{answered:,} were answered, {recorded:,} recorded")

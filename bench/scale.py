@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from bench.comparing import Comparison, Measure
 from bench.measuring import Sample
 from bench.rows import Goal, GoalIs, Row
-from bench.run import Accounts, Comparison, Measure, Run
+from bench.run import Accounts, Run
 from bench.seeding import Seed
 from bench.throughput import SPREAD_ACCOUNTS
 

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import replace
 
+from bench.comparing import Comparison, Measure
 from bench.rows import Goal, GoalIs, Row
-from bench.run import Accounts, Comparison, Measure, Run
+from bench.run import Accounts, Run
 from bench.seeding import Seed
 
 SPREAD_ACCOUNTS = 10_000
