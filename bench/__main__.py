@@ -69,6 +69,7 @@ def say(words: str) -> None:
 
 async def _measure(names: Collection[str], wanted: argparse.Namespace) -> dict[str, Any]:
     rounds, seconds = (1, 1) if wanted.quick else (wanted.rounds, wanted.seconds)
+    measured = commit()
     say("starting PostgreSQL")
     async with running_server(wanted.data_dir) as server:
         settings = {"measuredAt": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "rounds": rounds, "seconds": seconds}
@@ -78,7 +79,7 @@ async def _measure(names: Collection[str], wanted: argparse.Namespace) -> dict[s
         for family, measure in _FAMILIES:
             if set(family) & set(names):
                 rows += await measure(run, names)
-    return results_of(machine, commit(), rows)
+    return results_of(machine, measured, rows)
 
 
 def _print_table(results: dict[str, Any]) -> None:

@@ -28,7 +28,10 @@ class MeasurementFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement found. ``total`` counts the warm-up too, ``retries`` belong to ``total``."""
+    """What one measurement found. ``total`` counts the warm-up too, ``retries`` belong to ``total``.
+
+    Of pgbench's latencies only the mean is known; it stands in for the median.
+    """
 
     rate: float
     total: int
