@@ -9,7 +9,7 @@ from temporalio import activity
 from gateways.stripe.errors import StripeOutage
 from gateways.temporal.flows import FlowUnavailable
 from ledger.rules.errors import LedgerUnavailable
-from ledger.transaction import LOCK_TIMEOUT, SERIALIZATION_FAILURE
+from ledger.repeating import LOCK_TIMEOUT, SERIALIZATION_FAILURE
 from messages.sweeps import SweepReport
 
 _log = logging.getLogger(__name__)

@@ -6,40 +6,21 @@ of their own, through :func:`with_transaction`. Both repeat the whole of ``work`
 the outcome is unknown then, and every ``work`` has one effect per operation id, however often it runs.
 """
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from asyncpg.exceptions import InvalidCachedStatementError
-from prometheus_client import Counter, Histogram
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ledger.rules.errors import LedgerUnavailable
+from ledger.repeating import PATIENCE_SECONDS, repeat
 from ledger.turns import turn_of
 
 T = TypeVar("T")
 
-MAX_ATTEMPTS = 12
-# Nobody who called us waits longer than this; the repeat of the request finds what became of it.
-PATIENCE_SECONDS = 20.0
-FIRST_PAUSE_SECONDS = 0.005
-LONGEST_PAUSE_SECONDS = 0.5
-# A database that restarts is back within seconds; a caller should not hear of it.
-LOST_CONNECTION_PAUSE_SECONDS = 0.4
+CONNECT_SECONDS = 5
 
-RETRIES = Counter("grantflow_transaction_retries", "Transactions that were repeated, by reason", ["what", "reason"])
-GIVEN_UP = Counter("grantflow_transaction_given_up", "Transactions that were given up, by reason", ["what", "reason"])
-ATTEMPTS = Histogram(
-    "grantflow_transaction_attempts", "Attempts that a transaction took", ["what"], buckets=(1, 2, 3, 5, 8, 12)
-)
-
-_SESSION_SETTINGS = {
+SESSION_SETTINGS = {
     "application_name": "grantflow",
     "timezone": "UTC",
     "statement_timeout": "10000",
@@ -58,34 +39,6 @@ class WeakerIsolation(RuntimeError):
     """A session runs a weaker isolation than it was asked for. The ledger must not start on it."""
 
 
-@dataclass(frozen=True)
-class _Trouble:
-    """Why a transaction failed through no fault of its own, and whether it is of use to repeat it at once."""
-
-    reason: str
-    repeat: bool = True
-
-
-LOCK_TIMEOUT = "lock timeout"
-SERIALIZATION_FAILURE = "serialization failure"
-
-_LOST = _Trouble("connection lost")
-_TROUBLES = {
-    "40001": _Trouble(SERIALIZATION_FAILURE),
-    "40P01": _Trouble("deadlock"),
-    # The server shuts down, crashed, starts up, or has no session left for us.
-    "57P01": _LOST,
-    "57P02": _LOST,
-    "57P03": _LOST,
-    "53300": _LOST,
-    # Nothing was written, and whoever waited once should not wait twelve times.
-    "55P03": _Trouble(LOCK_TIMEOUT, repeat=False),
-    "57014": _Trouble("statement timeout", repeat=False),
-    "25006": _Trouble("database is read-only", repeat=False),
-}
-_TROUBLE_CLASSES = {"08": _LOST, "53": _Trouble("database is out of resources", repeat=False)}
-
-
 def open_engine(database_url: str, *, pool_size: int = 10, pool_timeout_seconds: float = 5) -> AsyncEngine:
     """An engine on the ledger's database, with the timeouts and planner settings that the ledger relies on."""
     return create_async_engine(
@@ -93,7 +46,7 @@ def open_engine(database_url: str, *, pool_size: int = 10, pool_timeout_seconds:
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=pool_timeout_seconds,
-        connect_args={"server_settings": _SESSION_SETTINGS, "timeout": 5},
+        connect_args={"server_settings": SESSION_SETTINGS, "timeout": CONNECT_SECONDS},
     )
 
 
@@ -148,44 +101,8 @@ async def with_snapshot(engine: AsyncEngine, work: Callable[[AsyncConnection], A
 
 
 async def _repeat(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[T]], *, what: str) -> T:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + PATIENCE_SECONDS
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            async with engine.begin() as connection:
-                result = await work(connection)
-        except (DBAPIError, OSError, PoolTimeout) as error:
-            trouble = _trouble(error)
-            if trouble is None:
-                raise
-            pause = _pause_seconds(attempt, trouble)
-            if not trouble.repeat or attempt == MAX_ATTEMPTS or clock() + pause > deadline:
-                GIVEN_UP.labels(what, trouble.reason).inc()
-                raise LedgerUnavailable(what, attempts=attempt, reason=trouble.reason) from error
-            RETRIES.labels(what, trouble.reason).inc()
-            await asyncio.sleep(pause)
-        else:
-            ATTEMPTS.labels(what).observe(attempt)
-            return result
+    async def transaction() -> T:
+        async with engine.begin() as connection:
+            return await work(connection)
 
-
-def _trouble(error: Exception) -> _Trouble | None:
-    if isinstance(error, PoolTimeout):
-        return _Trouble("pool exhausted", repeat=False)
-    if not isinstance(error, DBAPIError) or error.connection_invalidated:
-        return _LOST
-    if isinstance(getattr(error.orig, "__cause__", None), InvalidCachedStatementError):
-        return _Trouble("schema changed")
-    sqlstate: Any = getattr(error.orig, "sqlstate", None)
-    if not isinstance(sqlstate, str):
-        return None
-    return _TROUBLES.get(sqlstate) or _TROUBLE_CLASSES.get(sqlstate[:2])
-
-
-def _pause_seconds(attempt: int, trouble: _Trouble) -> float:
-    if trouble is _LOST:
-        return LOST_CONNECTION_PAUSE_SECONDS
-    # Full jitter: those that collided once must not collide again in step.
-    return random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - not a secret
+    return await repeat(transaction, what=what)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.granting import GrantOutcome, process_and_grant_credit
 from ledger.opening import Opening, open_account
-from ledger.transaction import RETRIES
+from ledger.repeating import RETRIES
 from messages.grants import GrantOrder, GrantType
 from tests.conftest import Database
 from tests.store.books import assert_books_balance as assert_books_balance
