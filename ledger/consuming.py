@@ -1,43 +1,46 @@
 """Consumption: credits are spent. Calls that arrive together are committed together (group commit).
 
-One committer a process takes whatever has come while the last batch was committed, and settles it in one SERIALIZABLE
-transaction. There is no delay to wait for company: one caller alone goes at once. Each caller is answered after the
-commit, with its own result.
+One committer a process takes whatever has come while the last batch was committed, reads what it needs to decide it,
+and writes what was decided in one SERIALIZABLE transaction. There is no delay to wait for company: one caller alone
+goes at once. Each caller is answered after the commit, with its own result; if more are waiting, while the next batch
+is already on its way.
 """
 
 import asyncio
 import logging
 import time
+from collections import Counter as Tally
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.changes import AccountChange, announce_all
 from ledger.deciding import Allocation, Consumed, ConsumeOrder, Decision, Item, Outcome, answer_recorded, decide
+from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS, repeat
 from ledger.rules.burning import OnInsufficient
-from ledger.rules.errors import InsufficientCredits, LedgerError, LedgerUnavailable, UnknownAccount
+from ledger.rules.errors import InsufficientCredits, LedgerError, LedgerUnavailable
 from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
 from ledger.rules.orders import check_credits, check_operation_id, check_text
-from ledger.store.accounts import parse_account_id
-from ledger.store.consumptions import find_operations, lock_spenders, write_consumptions
-from ledger.transaction import LOCK_TIMEOUT, PATIENCE_SECONDS, with_serializable_transaction, with_transaction
+from ledger.session import Isolation, Session
+from ledger.store.accounts import check_account_id
+from ledger.store.consumptions import OperationTaken, find_free, find_operations, read_spenders, write_batch
 from ledger.waiting import FairQueue
 
 __all__ = ["Allocation", "ConsumeOrder", "Consumed", "Consumption", "OnInsufficient"]
 
-# A larger batch is a longer wait for everybody in it, and gains little.
-BATCH_MAX = 512
+# A larger batch is a longer wait for everybody in it, and gains little; and what does not fit is got ready by its
+# callers while this one is being written.
+BATCH_MAX = 256
 WAITING_MAX = 10_000
 # One account leaves half of the queue to the others.
 WAITING_MAX_PER_ACCOUNT = WAITING_MAX // 2
 FINISH_SECONDS = 5
 
 _WHAT = "consume"
-_STOPPED = "the process ends"
 
 BATCH_SIZES = Histogram(
     "grantflow_consumption_batch", "Consumptions in one transaction", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -48,10 +51,6 @@ OUTCOMES = Counter("grantflow_consumptions", "Consumptions that were answered, b
 _log = logging.getLogger(__name__)
 
 
-class _Taken(Exception):
-    """An operation id of the batch is taken. Which one, and what it was used for, is looked up outside."""
-
-
 @dataclass(slots=True, eq=False)
 class _Call:
     """A caller that waits for its item since ``since_ns`` (monotonic)."""
@@ -60,16 +59,9 @@ class _Call:
     answer: asyncio.Future[Consumed]
     since_ns: int
 
-    def settle(self, outcome: Outcome) -> None:
-        """Tells the caller, unless it has gone."""
-        if self.answer.done():
-            return
-        if isinstance(outcome, Consumed):
-            OUTCOMES.labels("replayed" if outcome.replayed else "consumed").inc()
-            self.answer.set_result(outcome)
-        else:
-            OUTCOMES.labels(outcome.code if isinstance(outcome, LedgerError) else "internal").inc()
-            self.answer.set_exception(outcome)
+
+# What is to be said to whom.
+_Answers = list[tuple[_Call, Outcome]]
 
 
 class Consumption:
@@ -84,8 +76,10 @@ class Consumption:
         waiting_max_per_account: int = WAITING_MAX_PER_ACCOUNT,
     ) -> None:
         self._engine = engine
+        self._reads = Session(engine, Isolation.READ_COMMITTED)
+        self._writes = Session(engine, Isolation.SERIALIZABLE)
         self._batch_max = batch_max
-        self._queue: FairQueue[UUID, _Call] = FairQueue(limit=waiting_max, limit_per_key=waiting_max_per_account)
+        self._queue: FairQueue[str, _Call] = FairQueue(limit=waiting_max, limit_per_key=waiting_max_per_account)
         self._arrived = asyncio.Event()
         self._changed = asyncio.Event()
         self._changes: dict[UUID, int] = {}
@@ -103,9 +97,11 @@ class Consumption:
             self._running = False
             self._arrived.set()
             await _end(committer)
-            self._fail(self._queue.take(len(self._queue)), LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED))
+            _tell([(call, _stopped()) for call in self._queue.take(len(self._queue))])
             self._changed.set()
             await _end(announcer)
+            await self._reads.close()
+            await self._writes.close()
 
     async def consume(self, order: ConsumeOrder) -> Consumed:
         """Spends the credits; answers when that is committed. A repeat gets the first answer, with ``replayed``.
@@ -118,36 +114,38 @@ class Consumption:
         check_credits(order.credits)
         if order.description is not None:
             check_text("description", order.description, longest=MAX_DESCRIPTION_LENGTH)
-        account_id = parse_account_id(order.account_id)
+        check_account_id(order.account_id)
         if not self._running:
-            raise LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED)
-        loop = asyncio.get_running_loop()
-        call = _Call(Item.of(order, account_id), loop.create_future(), time.monotonic_ns())
-        self._queue.put(account_id, call)
+            raise _stopped()
+        call = _Call(Item.of(order), asyncio.get_running_loop().create_future(), time.monotonic_ns())
+        self._queue.put(order.account_id, call)
         self._arrived.set()
         return await call.answer
 
     async def _commit_again_and_again(self) -> None:
-        while True:
+        answers: _Answers = []
+        while self._running or self._queue:
             if not self._queue:
-                if not self._running:
-                    return
+                _tell(answers)
+                answers = []
                 self._arrived.clear()
                 await self._arrived.wait()
                 # Those who were woken together come together.
                 await asyncio.sleep(0)
-            calls = self._next_calls()
-            if not calls:
                 continue
+            calls = self._next_calls()
+            batch = asyncio.create_task(self._settle(calls))
+            _tell(answers)
             try:
-                await self._settle(calls)
+                answers = await batch
             except asyncio.CancelledError:
-                self._fail(calls, LedgerUnavailable(_WHAT, attempts=0, reason=_STOPPED))
+                _tell([(call, _stopped()) for call in calls])
                 raise
             except Exception as error:
                 # Nobody would ever be answered again if the committer ended here.
                 _log.exception("A batch of consumptions failed.")
-                self._fail(calls, error)
+                answers = [(call, error) for call in calls]
+        _tell(answers)
 
     def _next_calls(self) -> list[_Call]:
         """The next batch, without those who have gone and those who have waited too long; nothing is written yet."""
@@ -157,28 +155,26 @@ class Consumption:
         calls = []
         for call in taken:
             if call.since_ns < too_early:
-                call.settle(LedgerUnavailable(_WHAT, attempts=0, reason="too many wait"))
+                _tell([(call, LedgerUnavailable(_WHAT, attempts=0, reason="too many wait"))])
             elif not call.answer.done():
                 calls.append(call)
         return calls
 
-    async def _settle(self, calls: Sequence[_Call]) -> None:
-        """Commits the calls and answers them; those that fail together are parted until the culprit is alone."""
+    async def _settle(self, calls: Sequence[_Call]) -> _Answers:
+        """Commits the calls; those that fail together are parted until the culprit is alone."""
+        if not calls:
+            return []
         try:
             outcomes = await self._commit([call.item for call in calls])
         except LedgerUnavailable as error:
-            self._fail(calls, error)
+            return [(call, error) for call in calls]
         except Exception as error:
             if len(calls) == 1:
                 _log.exception("The consumption %r failed.", calls[0].item.order.operation_id)
-                calls[0].settle(error)
-                return
+                return [(calls[0], error)]
             middle = len(calls) // 2
-            await self._settle(calls[:middle])
-            await self._settle(calls[middle:])
-        else:
-            for call in calls:
-                call.settle(outcomes[call.item])
+            return [*await self._settle(calls[:middle]), *await self._settle(calls[middle:])]
+        return [(call, outcomes[call.item]) for call in calls]
 
     async def _commit(self, items: Sequence[Item]) -> dict[Item, Outcome]:
         """The outcome of every item, committed."""
@@ -187,13 +183,19 @@ class Consumption:
         while waiting:
             try:
                 decision = await self._transact(waiting)
-            except _Taken:
+            except OperationTaken:
                 found = await self._recorded(waiting)
+                if not found:
+                    raise
+            except LedgerUnavailable as error:
+                if error.reason != LOCK_TIMEOUT:
+                    raise
+                found = await self._held(waiting, error)
                 if not found:
                     raise
             else:
                 outcomes |= decision.outcomes
-                self._tell(decision.changes)
+                self._announce(decision.changes)
                 # Nobody who repeats an accepted request must hear that credits are lacking now.
                 refused = [item for item in waiting if isinstance(outcomes[item], InsufficientCredits)]
                 outcomes |= await self._recorded(refused)
@@ -203,35 +205,22 @@ class Consumption:
         return outcomes
 
     async def _transact(self, items: Sequence[Item]) -> Decision:
-        try:
-            return await self._attempt(items, skip_locked=False)
-        except LedgerUnavailable as held:
-            if held.reason != LOCK_TIMEOUT:
-                raise
-            # Somebody sits on one of the accounts. The others need not suffer for it.
-            decision = await self._attempt(items, skip_locked=True)
-            for item, outcome in decision.outcomes.items():
-                if isinstance(outcome, UnknownAccount):
-                    decision.outcomes[item] = held
-            return decision
-
-    async def _attempt(self, items: Sequence[Item], *, skip_locked: bool) -> Decision:
-        demands: dict[UUID, int] = {}
+        """Reads, decides and writes, all of it again where something has changed in between."""
+        demands: dict[str, int] = {}
         for item in items:
-            demands[item.account_id] = demands.get(item.account_id, 0) + item.order.credits
+            account_id = item.order.account_id
+            demands[account_id] = demands.get(account_id, 0) + item.order.credits
 
-        async def work(tx: AsyncConnection) -> Decision:
-            spenders = await lock_spenders(tx, demands, skip_locked=skip_locked)
-            decision = decide(spenders, items)
-            if decision.writes.operations:
-                if not await write_consumptions(tx, decision.writes):
-                    raise _Taken
+        async def attempt() -> Decision:
+            decision = decide(await read_spenders(self._reads, demands), items)
+            if decision.changes:
                 for item in items:
                     item.may_be_written = True
+                await write_batch(self._writes, decision.writes)
             return decision
 
         BATCH_SIZES.observe(len(items))
-        return await with_serializable_transaction(self._engine, work, what=_WHAT)
+        return await repeat(attempt, what=_WHAT)
 
     async def _recorded(self, items: Sequence[Item]) -> dict[Item, Outcome]:
         """The outcomes of those items whose operation ids are taken. What is recorded never changes, so that it may
@@ -239,14 +228,16 @@ class Consumption:
         if not items:
             return {}
         keys = [item.key for item in items]
-        recorded = await with_transaction(self._engine, lambda tx: find_operations(tx, keys), what="find consumptions")
+        recorded = await repeat(lambda: find_operations(self._reads, keys), what="find consumptions")
         return {item: answer_recorded(item, recorded[item.key]) for item in items if item.key in recorded}
 
-    def _fail(self, calls: Sequence[_Call], error: Exception) -> None:
-        for call in calls:
-            call.settle(error)
+    async def _held(self, items: Sequence[Item], error: LedgerUnavailable) -> dict[Item, Outcome]:
+        """The outcomes of those whose accounts somebody sits on. The others need not suffer for it."""
+        accounts = list({item.order.account_id for item in items})
+        free = await repeat(lambda: find_free(self._reads, accounts), what="find free accounts")
+        return {item: error for item in items if item.order.account_id not in free}
 
-    def _tell(self, changes: dict[UUID, int]) -> None:
+    def _announce(self, changes: dict[UUID, int]) -> None:
         self._changes |= changes
         self._changed.set()
 
@@ -257,6 +248,26 @@ class Consumption:
             self._changed.clear()
             changes, self._changes = self._changes, {}
             await announce_all(self._engine, [AccountChange(account_id, seq) for account_id, seq in changes.items()])
+
+
+def _tell(answers: _Answers) -> None:
+    """Tells those callers that have not gone."""
+    tally: Tally[str] = Tally()
+    for call, outcome in answers:
+        if call.answer.done():
+            continue
+        if isinstance(outcome, Consumed):
+            tally["replayed" if outcome.replayed else "consumed"] += 1
+            call.answer.set_result(outcome)
+        else:
+            tally[outcome.code if isinstance(outcome, LedgerError) else "internal"] += 1
+            call.answer.set_exception(outcome)
+    for outcome_code, count in tally.items():
+        OUTCOMES.labels(outcome_code).inc(count)
+
+
+def _stopped() -> LedgerUnavailable:
+    return LedgerUnavailable(_WHAT, attempts=0, reason="the process ends")
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -13,7 +13,7 @@ from ledger.rules.burning import Burned, OnInsufficient, Purse, SpendableGrant
 from ledger.rules.catching_up import TimeEvent, catch_up, next_instant
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
 from ledger.rules.holding import Movement
-from ledger.store.consumptions import LockedSpender, RecordedOperation, Writes
+from ledger.store.consumptions import RecordedOperation, Spender, Writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,35 +60,26 @@ class Consumed:
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """An order in a batch, with its payload as it is recorded (``request_json`` is ``request`` in JSON).
+    """An order in a batch, with its payload as it is recorded, in JSON.
 
-    ``may_be_written``: an earlier attempt came as far as its commit, and nobody knows what became of it.
+    ``key`` is what the operation is known by: account and operation id. ``may_be_written``: an earlier attempt was
+    sent, and nobody knows what became of it.
     """
 
     order: ConsumeOrder
-    account_id: UUID
-    request: dict[str, Any]
-    request_json: str
+    key: tuple[str, str]
+    request: str
     may_be_written: bool = False
 
     @classmethod
-    def of(cls, order: ConsumeOrder, account_id: UUID) -> "Item":
+    def of(cls, order: ConsumeOrder) -> "Item":
         """The item of an order whose form has been checked."""
-        request = {
-            "credits": order.credits,
-            "onInsufficient": str(order.on_insufficient),
-            "description": order.description,
-        }
+        # By hand: it is made once per consumption.
         description = "null" if order.description is None else json.dumps(order.description)
-        request_json = (
+        request = (
             f'{{"credits":{order.credits:d},"onInsufficient":"{order.on_insufficient}","description":{description}}}'
         )
-        return cls(order, account_id, request, request_json)
-
-    @property
-    def key(self) -> tuple[UUID, str]:
-        """What the operation is known by."""
-        return self.account_id, self.order.operation_id
+        return cls(order, (order.account_id, order.operation_id), request)
 
 
 Outcome = Consumed | Exception
@@ -103,11 +94,11 @@ class Decision:
     changes: dict[UUID, int]
 
 
-def decide(spenders: Mapping[UUID, LockedSpender], items: Iterable[Item]) -> Decision:
+def decide(spenders: Mapping[str, Spender], items: Iterable[Item]) -> Decision:
     """Judges the items one after another. Whatever goes wrong with one is that one's outcome alone."""
     writes = Writes()
-    books: dict[UUID, _Book] = {}
-    accepted: dict[tuple[UUID, str], tuple[Item, Consumed]] = {}
+    books: dict[str, _Book] = {}
+    accepted: dict[tuple[str, str], tuple[Item, Consumed]] = {}
     outcomes: dict[Item, Outcome] = {}
     for item in items:
         try:
@@ -115,9 +106,10 @@ def decide(spenders: Mapping[UUID, LockedSpender], items: Iterable[Item]) -> Dec
             if first is not None:
                 outcomes[item] = _repeated(item, *first)
                 continue
-            book = books.get(item.account_id)
+            account_id = item.order.account_id
+            book = books.get(account_id)
             if book is None:
-                book = books[item.account_id] = _Book.opened(spenders, item)
+                book = books[account_id] = _Book.opened(spenders, account_id)
             consumed = book.consume(item, writes)
         except Exception as error:
             outcomes[item] = error
@@ -132,7 +124,7 @@ def decide(spenders: Mapping[UUID, LockedSpender], items: Iterable[Item]) -> Dec
 def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:
     """The first answer once more, or the conflict."""
     order = item.order
-    if recorded.kind != "consume" or recorded.request != item.request or recorded.answer is None:
+    if recorded.kind != "consume" or recorded.request != json.loads(item.request) or recorded.answer is None:
         return IdempotencyConflict(order.operation_id)
     answer = recorded.answer
     return Consumed(
@@ -159,17 +151,18 @@ def _repeated(item: Item, first: Item, consumed: Consumed) -> Outcome:
 class _Book:
     """One account in the batch, as it stands after the items that have been decided."""
 
-    spender: LockedSpender
+    spender: Spender
     purse: Purse
     events: list[TimeEvent]
     seq: int
+    used: int = 0
     burned: dict[UUID, SpendableGrant] = field(default_factory=dict)
 
     @classmethod
-    def opened(cls, spenders: Mapping[UUID, LockedSpender], item: Item) -> "_Book":
-        spender = spenders.get(item.account_id)
+    def opened(cls, spenders: Mapping[str, Spender], account_id: str) -> "_Book":
+        spender = spenders.get(account_id)
         if spender is None:
-            raise UnknownAccount(item.order.account_id)
+            raise UnknownAccount(account_id)
         purse = Purse(spender.grants, spender.balance - spender.held, spender.debt, spender.debt_cap, held=spender.held)
         # The account knows a bound on its next expiry: before it, there is nothing to look for.
         if is_live(spender.next_expiry, spender.now):
@@ -183,44 +176,38 @@ class _Book:
 
     def consume(self, item: Item, writes: Writes) -> Consumed:
         """Takes the credits and writes the rows. Raises InsufficientCredits, with nothing changed."""
-        order = item.order
-        burned = self.purse.burn(order.credits, order.on_insufficient)
-        consumed = _answer(order, self.purse, burned)
+        order, purse, account_id = item.order, self.purse, self.spender.account_id
+        burned = purse.burn(order.credits, order.on_insufficient)
+        consumed = _answer(order, purse, burned)
         if not self.changed:
             self._book_events(order, writes)
         self.seq += 1
+        self.used += order.credits
         self._enter(order, burned, writes)
+        answer = _answer_json(consumed)
         writes.operations.append(
-            (
-                item.account_id,
-                order.operation_id,
-                "consume",
-                item.request_json,
-                _answer_json(consumed),
-                order.actor,
-                order.request_id,
-            )
+            (account_id, order.operation_id, "consume", item.request, answer, order.actor, order.request_id)
         )
         return consumed
 
     def _enter(self, order: ConsumeOrder, burned: Burned, writes: Writes) -> None:
-        spender = self.spender
-        account_id, seq, now, operation_id = spender.account_id, self.seq, spender.now, order.operation_id
+        account_id, seq, operation_id = self.spender.account_id, self.seq, order.operation_id
+        actor, request_id = order.actor, order.request_id
         net = self.purse.net + order.credits
         for grant, credits in burned.drawn:
             net -= credits
             self.burned[grant.grant_id] = grant
             writes.entries.append(
                 (
-                    *(account_id, seq, "consumed", operation_id, grant.grant_id, -credits, net),
-                    *(order.actor, order.request_id, grant.price_cents, grant.price_credits, grant.currency, now),
+                    *(account_id, seq, "consumed", operation_id, grant.grant_id, -credits, net, actor, request_id),
+                    *(grant.price_cents, grant.price_credits, grant.currency, None),
                 )
             )
         if burned.debt_incurred:
             writes.entries.append(
                 (
                     *(account_id, seq, "debt-incurred", operation_id, None, -burned.debt_incurred, self.purse.net),
-                    *(order.actor, order.request_id, None, None, None, now),
+                    *(actor, request_id, None, None, None, None),
                 )
             )
 
@@ -248,9 +235,13 @@ class _Book:
         if not self.changed:
             return
         writes.grants.extend((grant.grant_id, grant.balance) for grant in self.burned.values())
-        purse = self.purse
-        balance = purse.remaining + purse.held
-        writes.accounts.append((self.spender.account_id, purse.debt, balance, self._next_expiry(), self.seq))
+        spender, purse = self.spender, self.purse
+        writes.accounts.append(
+            (
+                *(spender.account_id, spender.seq, self.seq, purse.debt, purse.remaining + purse.held, self.used),
+                self._next_expiry(),
+            )
+        )
 
     def _next_expiry(self) -> datetime | None:
         if is_live(self.spender.next_expiry, self.spender.now):
@@ -284,8 +275,9 @@ def _answer(order: ConsumeOrder, purse: Purse, burned: Burned) -> Consumed:
 
 def _answer_json(consumed: Consumed) -> str:
     """What a repeat is answered from; :func:`answer_recorded` reads it. By hand: it is made once per consumption."""
+    # Ids and types are printable ASCII; of that, JSON escapes two characters.
     allocations = ",".join(
-        f'["{each.grant_id}",{json.dumps(each.operation_id)},"{each.type}",{each.credits}]'
+        f'["{each.grant_id}","{_escaped(each.operation_id)}","{each.type}",{each.credits}]'
         for each in consumed.allocations
     )
     held = consumed.net + consumed.debt - consumed.remaining
@@ -295,3 +287,7 @@ def _answer_json(consumed: Consumed) -> str:
         f'{{"fromPurchased":{consumed.from_purchased},"allocations":[{allocations}],'
         f'"debtIncurred":{consumed.debt_incurred},"debt":{consumed.debt},"remaining":{consumed.remaining}{more}}}'
     )
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -1,5 +1,6 @@
 """Accounts: the rows that money runs over, and the profiles beside them."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -13,6 +14,9 @@ from ledger.rules.money import Price
 from ledger.store.tables import account_profiles, accounts
 
 LEDGER_NOW = func.ledger_now()
+
+# As str() of a UUID gives it: the ids of accounts have one spelling.
+_CANONICAL_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,12 @@ def parse_account_id(account_id: str) -> UUID:
     if str(parsed) != account_id:
         raise UnknownAccount(account_id)
     return parsed
+
+
+def check_account_id(account_id: str) -> None:
+    """Raises UnknownAccount for what can't be an id. Quicker than to parse it, and just as strict."""
+    if not _CANONICAL_ID.fullmatch(account_id):
+        raise UnknownAccount(account_id)
 
 
 async def read_clock(tx: AsyncConnection) -> datetime:

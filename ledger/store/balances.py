@@ -19,17 +19,13 @@ from messages.grants import GrantType
 # The grants and holds themselves are read only where time may have changed something since the account was written.
 # Nobody has to pay for one's own held credits twice: the breakdown has them, and ``held`` says how many they are.
 _BALANCE = """
-SELECT a.account_id, a.seq, a.debt, a.held, a.next_reset, ledger_now() AS now,
+SELECT a.account_id, a.seq, a.debt, a.held, a.usage, a.next_reset, ledger_now() AS now,
     (
         SELECT jsonb_object_agg(type, credits) FROM (
             SELECT type, sum(balance) AS credits FROM grants
             WHERE grants.account_id = a.account_id AND live GROUP BY type
         ) AS filled
     ) AS by_type,
-    (
-        SELECT coalesce(-sum(credits), 0)::bigint FROM journal WHERE journal.account_id = a.account_id
-        AND kind IN ('consumed', 'debt-incurred') AND effective_at >= a.cycle_start
-    ) AS usage,
     CASE WHEN a.next_expiry <= ledger_now() THEN (
         SELECT jsonb_agg(jsonb_build_array(grant_id, operation_id, type, balance, expires_at, price_cents,
             price_credits, currency, held, revoked_at IS NOT NULL) ORDER BY priority, expires_at, created_at, grant_id)

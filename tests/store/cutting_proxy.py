@@ -2,10 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 COMMIT = b"COMMIT;"  # not the end of READ COMMITTED
+# A batch commits itself: whoever binds arguments to its statement, which was given a name before, commits.
+PREPARED_BATCH = re.compile(rb"(__asyncpg_stmt_[0-9a-f]+__)\x00[^\x00]*require_unchanged")
 
 
 class CuttingProxy:
@@ -17,6 +20,7 @@ class CuttingProxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._writers: set[asyncio.StreamWriter] = set()
+        self._batch_statements: set[bytes] = set()
         self.commits_to_let_pass: int | None = None
         self.cuts = 0
 
@@ -40,7 +44,7 @@ class CuttingProxy:
 
     async def _to_server(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, cut: asyncio.Event) -> None:
         while said := await reader.read(65536):
-            if COMMIT in said and self._is_the_one():
+            if self._commits(said) and self._is_the_one():
                 cut.set()
             writer.write(said)
             await writer.drain()
@@ -55,6 +59,13 @@ class CuttingProxy:
             writer.write(said)
             await writer.drain()
         writer.close()
+
+    def _commits(self, said: bytes) -> bool:
+        prepared = PREPARED_BATCH.search(said)
+        if prepared:
+            self._batch_statements.add(prepared[1])
+            return False
+        return COMMIT in said or any(b"\x00" + name + b"\x00" in said for name in self._batch_statements)
 
     def _is_the_one(self) -> bool:
         if self.commits_to_let_pass is None:

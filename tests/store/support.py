@@ -54,7 +54,8 @@ async def owe(database: Database, account_id: str, credits: int) -> None:
     """Puts an account without credits into debt, with the entry that says so; written by the owner."""
     async with session(database.owner_url) as owner, owner.transaction():
         seq = await owner.fetchval(
-            "UPDATE accounts SET debt = debt + $2, seq = seq + 1 WHERE account_id = $1 RETURNING seq",
+            "UPDATE accounts SET debt = debt + $2, usage = usage + $2, seq = seq + 1 "
+            "WHERE account_id = $1 RETURNING seq",
             account_id,
             credits,
         )

@@ -6,6 +6,7 @@ A sequential scan predicate-locks its whole table, and then strangers conflict.
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -31,7 +32,8 @@ from ledger import (
 )
 from ledger.clock import advance_test_clock
 from ledger.consuming import ConsumeOrder, Consumption
-from ledger.store.consumptions import LOCK_SPENDERS
+from ledger.session import SETTINGS as BATCH_SETTINGS
+from ledger.store.consumptions import FIND_FREE, FIND_OPERATIONS, READ_SPENDERS, WRITE_BATCH
 from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
 from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
 from tests.conftest import Database
@@ -43,6 +45,13 @@ SHORT_LISTS = {
     "ix_grant_mirrors_open",
     "ix_grant_mirrors_standing",
     "ix_webhook_inbox_quarantined",
+}
+
+BATCH_STATEMENTS = {
+    "read_spenders": READ_SPENDERS,
+    "write_batch": WRITE_BATCH,
+    "find_operations": FIND_OPERATIONS,
+    "find_free": FIND_FREE,
 }
 
 
@@ -91,7 +100,6 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
     await engine.dispose()
     assert scanned == {}
     assert {"ix_accounts_next_expiry", "ix_grants_noticed", "ix_notices_untold"} <= used
-    assert any("FOR NO KEY UPDATE" in statement and "upto" in statement for statement in made)
     assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
 
 
@@ -215,15 +223,31 @@ def _scans(node: dict[str, Any]) -> bool:
     return bool(node["Node Type"] == "Seq Scan")
 
 
-async def test_what_pays_is_found_in_the_index_of_live_grants(database: Database, small_tables: AsyncEngine) -> None:
-    """Exhausted grants cost nothing, however many there are; and the index gives the burn order, unsorted."""
-    async with small_tables.connect() as connection:
-        accounts = (await connection.exec_driver_sql("SELECT array_agg(account_id) FROM accounts")).scalar_one()
-        plan = (
-            await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {LOCK_SPENDERS}", (accounts[:3], [1, 1, 1]))
-        ).scalar_one()
-    tree = json.loads(plan) if isinstance(plan, str) else plan
-    nodes = list(_nodes(tree[0]["Plan"]))
-    assert {node["Index Name"] for node in nodes if "Index Name" in node} == {"pk_accounts", "ix_grants_live"}
-    assert not [node for node in nodes if node["Node Type"] == "Sort"]
+@pytest.fixture
+async def batch_plans(database: Database, small_tables: AsyncEngine) -> dict[str, list[dict[str, Any]]]:
+    """The nodes of the plans of the batch's own statements, planned as its sessions do: once, for any arguments."""
     await small_tables.dispose()
+    plans = {}
+    async with session(database.app_url) as app:
+        for name, setting in BATCH_SETTINGS.items():
+            await app.execute(f"SET {name} = '{setting}'")
+        for name, statement in BATCH_STATEMENTS.items():
+            await app.execute(f"PREPARE {name} AS {statement}")
+            arguments = ", ".join(["'{}'"] * len(set(re.findall(r"\$\d+", statement))))
+            plan = json.loads(await app.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ({arguments})"))
+            plans[name] = list(_nodes(plan[0]["Plan"]))
+    return plans
+
+
+def test_the_statements_of_the_batch_go_by_an_index(batch_plans: dict[str, list[dict[str, Any]]]) -> None:
+    assert [name for name, nodes in batch_plans.items() if any(map(_scans, nodes))] == []
+    used = {name: {node["Index Name"] for node in nodes if "Index Name" in node} for name, nodes in batch_plans.items()}
+    assert used == {
+        # Exhausted grants cost nothing, however many there are.
+        "read_spenders": {"pk_accounts", "ix_grants_live"},
+        "write_batch": {"pk_accounts", "pk_grants"},
+        "find_operations": {"pk_operations"},
+        "find_free": {"pk_accounts"},
+    }
+    # The index gives the burn order.
+    assert not [node for nodes in batch_plans.values() for node in nodes if node["Node Type"] == "Sort"]

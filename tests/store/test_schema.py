@@ -14,6 +14,7 @@ REFUSED_UPDATES = {
     "ck_accounts_debt": "UPDATE accounts SET debt = -1, balance = 0",
     "ck_accounts_balance": "UPDATE accounts SET balance = -1",
     "ck_accounts_debt_or_credit": "UPDATE accounts SET debt = 1, balance = 1",
+    "ck_accounts_usage": "UPDATE accounts SET usage = -1",
     "ck_accounts_debt_cap": "UPDATE accounts SET debt_cap = -1",
     "ck_accounts_seq": "UPDATE accounts SET seq = -1",
     "ck_accounts_cycle": "UPDATE accounts SET next_reset = cycle_start",
@@ -76,10 +77,8 @@ REFUSED_UPDATES = {
     "fk_account_profiles_account_id": "UPDATE account_profiles SET account_id = gen_random_uuid()",
     "fk_account_tokens_account_id": "UPDATE account_tokens SET account_id = gen_random_uuid()",
     "fk_tickets_account_id": "UPDATE tickets SET account_id = gen_random_uuid()",
-    "fk_operations_account_id": "UPDATE operations SET account_id = gen_random_uuid() WHERE kind = 'revoke'",
     "fk_grants_account_id": "DELETE FROM notices; DELETE FROM account_profiles; DELETE FROM account_tokens; "
     "DELETE FROM tickets; "
-    "ALTER TABLE operations DROP CONSTRAINT fk_operations_account_id; "
     "DELETE FROM accounts",
     "fk_grants_account_id_operation_id": "UPDATE grants SET operation_id = 'unclaimed' "
     "WHERE operation_id = 'admin-one'",
@@ -109,8 +108,6 @@ REFUSED_ENTRIES = {
     "ck_journal_price": entry_with(currency="NULL"),
     "ck_journal_seq": entry_with(seq="0"),
     "ck_journal_sign_of_kind": entry_with(credits="0"),
-    "fk_journal_account_id_operation_id": entry_with(operation_id="'unclaimed'"),
-    "fk_journal_account_id_grant_id": entry_with(grant_id="gen_random_uuid()"),
     "pk_journal": "INSERT INTO journal OVERRIDING SYSTEM VALUE SELECT * FROM journal LIMIT 1",
 }
 

@@ -8,11 +8,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import AccountChange, announce
+from ledger.repeating import GIVEN_UP, MAX_ATTEMPTS
 from ledger.rules.errors import LedgerUnavailable
 from ledger.store.accounts import lock_account, parse_account_id
 from ledger.transaction import (
-    GIVEN_UP,
-    MAX_ATTEMPTS,
     WeakerIsolation,
     open_engine,
     refuse_weaker_isolation,
