@@ -8,8 +8,8 @@ from temporalio import activity
 
 from gateways.stripe.errors import StripeOutage
 from gateways.temporal.flows import FlowUnavailable
-from ledger.rules.errors import LedgerUnavailable
 from ledger.repeating import LOCK_TIMEOUT, SERIALIZATION_FAILURE
+from ledger.rules.errors import LedgerUnavailable
 from messages.sweeps import SweepReport
 
 _log = logging.getLogger(__name__)

@@ -26,8 +26,8 @@ ORDER BY priority, expires_at, created_at, grant_id
 _BURN = "UPDATE grants SET balance = balance - $2 WHERE grant_id = $1"
 _CLAIM = """
 INSERT INTO operations (account_id, operation_id, kind, request, answer, actor, request_id)
-VALUES ($1, $2, 'consume', jsonb_build_object('credits', $3::bigint, 'onInsufficient', 'refuse', 'description', NULL),
-    jsonb_build_object('fromPurchased', $4::bigint, 'allocations', $5::text::jsonb, 'debtIncurred', 0, 'debt', 0,
+VALUES ($1, $2, 'consume', json_build_object('credits', $3::bigint, 'onInsufficient', 'refuse', 'description', NULL),
+    json_build_object('fromPurchased', $4::bigint, 'allocations', $5::text::json, 'debtIncurred', 0, 'debt', 0,
         'remaining', $6::bigint), 'bench', $2)
 """
 _ENTER = """
@@ -35,7 +35,7 @@ INSERT INTO journal (account_id, seq, kind, operation_id, grant_id, credits, bal
     price_cents, price_credits, currency, effective_at)
 VALUES ($1, $2, 'consumed', $3, $4, $5, $6, 'bench', $3, $7, $8, $9, $10)
 """
-_CHANGE = "UPDATE accounts SET balance = $2, seq = $3 WHERE account_id = $1"
+_CHANGE = "UPDATE accounts SET balance = $2, usage = usage + $4, seq = $3 WHERE account_id = $1"
 
 
 class NotForThisPattern(RuntimeError):
@@ -92,7 +92,7 @@ async def _spend(session: Any, account_id: UUID, operation_id: str, credits: int
             break
     answer = (paid, f"[{', '.join(allocations)}]", spendable - credits)
     await session.execute(_CLAIM, account_id, operation_id, credits, *answer)
-    await session.execute(_CHANGE, account_id, balance, seq)
+    await session.execute(_CHANGE, account_id, balance, seq, credits)
 
 
 async def open_pool(app_url: str) -> asyncpg.Pool:

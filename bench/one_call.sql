@@ -22,7 +22,7 @@ DECLARE
     v_remaining bigint;
     v_grant record;
 BEGIN
-    UPDATE accounts SET balance = balance - p_credits, seq = seq + 1
+    UPDATE accounts SET balance = balance - p_credits, usage = usage + p_credits, seq = seq + 1
     WHERE account_id = p_account AND balance - held >= p_credits AND (next_expiry IS NULL OR next_expiry > v_now)
     RETURNING seq, balance, balance - held INTO v_seq, v_balance, v_remaining;
     IF NOT FOUND THEN
@@ -52,8 +52,8 @@ BEGIN
     END IF;
     INSERT INTO operations (account_id, operation_id, kind, request, answer, actor, request_id)
     VALUES (p_account, p_operation, 'consume',
-        jsonb_build_object('credits', p_credits, 'onInsufficient', 'refuse', 'description', NULL),
-        jsonb_build_object('fromPurchased', v_paid, 'allocations', v_allocations, 'debtIncurred', 0, 'debt', 0,
+        json_build_object('credits', p_credits, 'onInsufficient', 'refuse', 'description', NULL),
+        json_build_object('fromPurchased', v_paid, 'allocations', v_allocations, 'debtIncurred', 0, 'debt', 0,
             'remaining', v_remaining),
         'bench', p_operation);
     RETURN v_remaining;

@@ -12,7 +12,8 @@ from bench.accounts import CREDITS_A_CALL, account_id, operation_id
 from bench.loads import Call
 from bench.naive import NaiveLedger, open_pool
 from ledger.consuming import ConsumeOrder, Consumption
-from ledger.transaction import RETRIES, open_engine
+from ledger.repeating import RETRIES
+from ledger.transaction import open_engine
 
 _ONE_CALL = "SELECT bench.consume_one($1, $2, $3)"
 # What ``open_engine`` sets for a session, as far as it changes what is planned or done; timeouts are left out.

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -27,7 +28,7 @@ from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
 from ledger.rules.orders import check_credits, check_operation_id, check_text
 from ledger.session import Isolation, Session
 from ledger.store.accounts import check_account_id
-from ledger.store.consumptions import OperationTaken, find_free, find_operations, read_spenders, write_batch
+from ledger.store.consumptions import find_free, find_operations, read_spenders, write_batch
 from ledger.waiting import FairQueue
 
 __all__ = ["Allocation", "ConsumeOrder", "Consumed", "Consumption", "OnInsufficient"]
@@ -49,6 +50,10 @@ WAITING = Gauge("grantflow_consumptions_waiting", "Consumptions that wait for th
 OUTCOMES = Counter("grantflow_consumptions", "Consumptions that were answered, by outcome", ["outcome"])
 
 _log = logging.getLogger(__name__)
+
+
+class _OperationTaken(Exception):
+    """An operation id of the batch is taken. Which one, and what it was used for, has to be looked up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -183,7 +188,7 @@ class Consumption:
         while waiting:
             try:
                 decision = await self._transact(waiting)
-            except OperationTaken:
+            except _OperationTaken:
                 found = await self._recorded(waiting)
                 if not found:
                     raise
@@ -216,7 +221,12 @@ class Consumption:
             if decision.changes:
                 for item in items:
                     item.may_be_written = True
-                await write_batch(self._writes, decision.writes)
+                try:
+                    await write_batch(self._writes, decision.writes)
+                except asyncpg.UniqueViolationError as error:
+                    if error.constraint_name != "pk_operations":
+                        raise
+                    raise _OperationTaken from error
             return decision
 
         BATCH_SIZES.observe(len(items))

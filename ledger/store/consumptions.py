@@ -9,13 +9,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
-import asyncpg
-
 from ledger.rules.burning import SpendableGrant
-from ledger.session import Session
 from messages.grants import GrantType
 
 _TYPES = {str(grant_type): grant_type for grant_type in GrantType}
@@ -80,8 +77,10 @@ SELECT account_id::text FROM accounts WHERE account_id = ANY ($1::uuid[]) FOR NO
 """
 
 
-class OperationTaken(Exception):
-    """An operation id of the batch is taken. Which one, and what it was used for, has to be looked up."""
+class Session(Protocol):
+    """Where the statements run, each as a transaction (``ledger/session.py``)."""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]: ...
 
 
 @dataclass(slots=True)
@@ -145,19 +144,14 @@ async def read_spenders(session: Session, demands: Mapping[str, int]) -> dict[st
 
 
 async def write_batch(session: Session, writes: Writes) -> None:
-    """Writes everything. Raises OperationTaken, with nothing written."""
-    try:
-        await session.fetch(
-            WRITE_BATCH,
-            *_columns(sorted(writes.accounts), 7),
-            *_columns(writes.grants, 2),
-            *_columns(writes.operations, 7),
-            *_columns(writes.entries, 13),
-        )
-    except asyncpg.UniqueViolationError as error:
-        if error.constraint_name != "pk_operations":
-            raise
-        raise OperationTaken from error
+    """Writes everything, or nothing. An operation id that is taken violates ``pk_operations``."""
+    await session.fetch(
+        WRITE_BATCH,
+        *_columns(sorted(writes.accounts), 7),
+        *_columns(writes.grants, 2),
+        *_columns(writes.operations, 7),
+        *_columns(writes.entries, 13),
+    )
 
 
 async def find_operations(
