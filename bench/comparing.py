@@ -14,7 +14,8 @@ Measure = Callable[[int], Awaitable[Sample]]
 class Comparison:
     """A row to be: two sides by their names, the figure of a sample that is compared, and the goal.
 
-    ``baseline_at_least`` is what the baseline must show for the row to mean anything.
+    ``baseline_at_least`` is what the baseline must show for the row to mean anything; ``remark`` makes the row's note
+    of our samples.
     """
 
     name: str
@@ -26,7 +27,7 @@ class Comparison:
     unit: str = "calls/s"
     figure: Callable[[Sample], float] = lambda sample: sample.rate
     baseline_at_least: float = 0.0
-    note: str = ""
+    remark: Callable[[Sequence[Sample]], str] = lambda samples: ""
 
 
 async def compare(
@@ -59,7 +60,7 @@ def _row(comparison: Comparison, samples: Mapping[str, Sequence[Sample]]) -> Row
         baseline=baseline,
         baseline_name=comparison.baseline_name,
         goal=comparison.goal,
-        note=comparison.note,
+        note=comparison.remark(samples[comparison.ours]),
         kept=min(baseline) >= comparison.baseline_at_least,
     )
 

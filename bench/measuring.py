@@ -30,7 +30,8 @@ class MeasurementFailed(RuntimeError):
 class Sample:
     """What one measurement found. ``total`` counts the warm-up too, ``retries`` belong to ``total``.
 
-    Of pgbench's latencies only the mean is known; it stands in for the median.
+    Of pgbench's latencies only the mean is known; it stands in for the median. With several processes the latencies are
+    those of the slowest, and ``least_share`` is its part of the answered calls.
     """
 
     rate: float
@@ -38,6 +39,7 @@ class Sample:
     retries: int
     p50_milliseconds: float = 0.0
     p99_milliseconds: float = 0.0
+    least_share: float = 1.0
 
     @property
     def retries_a_call(self) -> float:
@@ -62,12 +64,14 @@ async def call_in_processes(jobs: Sequence[Job]) -> Sample:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
+    answered = [each["answered"] for each in done]
     return Sample(
         rate=sum(each["answered"] / each["seconds"] for each in done),
         total=sum(each["total"] for each in done),
         retries=sum(each["retries"] for each in done),
         p50_milliseconds=max(each["p50Milliseconds"] for each in done),
         p99_milliseconds=max(each["p99Milliseconds"] for each in done),
+        least_share=min(answered) / max(1, sum(answered)),
     )
 
 

@@ -25,10 +25,10 @@ _GRANT = "(lpad(k::text, 8, '0') || '-0000-7000-8000-' || n)::uuid"
 # Every statement takes the numbers of the first and the last account, a grant's credits, and how many consumptions of
 # the past and how many exhausted grants each account has.
 _ACCOUNTS = f"""
-INSERT INTO accounts (account_id, kind, balance, next_expiry, debt_cap, seq, cycle_start, next_reset, reset_anchor_day,
-    price_cents, price_credits, currency, free_credits, created_at)
-SELECT {_ACCOUNT}, 'user', $3::bigint * 3 - $4::bigint, ledger_now() + interval '30 days', 100000,
-    3 + $5::bigint * 2 + $4::bigint, ledger_now() - interval '1 day', ledger_now() + interval '30 days', 1,
+INSERT INTO accounts (account_id, kind, balance, usage, next_expiry, debt_cap, seq, cycle_start, next_reset,
+    reset_anchor_day, price_cents, price_credits, currency, free_credits, created_at)
+SELECT {_ACCOUNT}, 'user', $3::bigint * 3 - $4::bigint, $4::bigint + $5::bigint, ledger_now() + interval '30 days',
+    100000, 3 + $5::bigint * 2 + $4::bigint, ledger_now() - interval '1 day', ledger_now() + interval '30 days', 1,
     1, 1, 'usd', 500, ledger_now()
 FROM generate_series($1::bigint, $2::bigint) AS n
 """  # noqa: S608 - our own words
