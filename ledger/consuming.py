@@ -1,4 +1,5 @@
-"""Consumption: credits are spent. Calls that arrive together are committed together (group commit).
+"""Consumption and holds: credits are spent, or set aside. Calls that arrive together are committed together (group
+commit).
 
 One committer a process takes whatever has come while the last batch was committed, reads what it needs to decide it,
 and writes what was decided in one SERIALIZABLE transaction. There is no delay to wait for company: one caller alone
@@ -13,6 +14,7 @@ from collections import Counter as Tally
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 from uuid import UUID
 
 import asyncpg
@@ -20,18 +22,53 @@ from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.changes import AccountChange, announce_all
-from ledger.deciding import Allocation, Consumed, ConsumeOrder, Decision, Item, Outcome, answer_recorded, decide
+from ledger.deciding import Decision, Item, answer_recorded, decide
+from ledger.demands import (
+    Allocation,
+    Answer,
+    Consumed,
+    ConsumeOrder,
+    ExtendOrder,
+    Held,
+    HoldDemand,
+    HoldOrder,
+    Outcome,
+    Released,
+    ReleaseOrder,
+    Settled,
+    SettleOrder,
+)
 from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS, repeat
 from ledger.rules.burning import OnInsufficient
-from ledger.rules.errors import InsufficientCredits, LedgerError, LedgerUnavailable
+from ledger.rules.errors import HoldClosed, InsufficientCredits, LedgerError, LedgerUnavailable
 from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
-from ledger.rules.orders import check_credits, check_operation_id, check_text
+from ledger.rules.orders import check_cost, check_credits, check_hold_id, check_operation_id, check_text, check_ttl
 from ledger.session import Isolation, Session
 from ledger.store.accounts import check_account_id
-from ledger.store.consumptions import find_free, find_operations, read_spenders, write_batch
+from ledger.store.consumptions import (
+    AccountsMoved,
+    find_free,
+    find_operations,
+    read_holds,
+    read_spenders,
+    write_batch,
+)
 from ledger.waiting import FairQueue
 
-__all__ = ["Allocation", "ConsumeOrder", "Consumed", "Consumption", "OnInsufficient"]
+__all__ = [
+    "Allocation",
+    "ConsumeOrder",
+    "Consumed",
+    "Consumption",
+    "ExtendOrder",
+    "Held",
+    "HoldOrder",
+    "OnInsufficient",
+    "ReleaseOrder",
+    "Released",
+    "SettleOrder",
+    "Settled",
+]
 
 # A larger batch is a longer wait for everybody in it, and gains little; and what does not fit is got ready by its
 # callers while this one is being written.
@@ -42,6 +79,9 @@ WAITING_MAX_PER_ACCOUNT = WAITING_MAX // 2
 FINISH_SECONDS = 5
 
 _WHAT = "consume"
+# An id that is taken collides with whichever of its rows is written first.
+_CLAIMS = ("pk_operations", "pk_holds", "pk_hold_parts")
+_DONE = {"consume": "consumed", "hold": "held", "extend": "extended", "settle": "settled", "release": "released"}
 
 BATCH_SIZES = Histogram(
     "grantflow_consumption_batch", "Consumptions in one transaction", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -61,7 +101,7 @@ class _Call:
     """A caller that waits for its item since ``since_ns`` (monotonic)."""
 
     item: Item
-    answer: asyncio.Future[Consumed]
+    answer: asyncio.Future[Answer]
     since_ns: int
 
 
@@ -120,10 +160,45 @@ class Consumption:
         if order.description is not None:
             check_text("description", order.description, longest=MAX_DESCRIPTION_LENGTH)
         check_account_id(order.account_id)
+        return cast(Consumed, await self._answered(Item.of(order)))
+
+    async def hold(self, order: HoldOrder) -> Held:
+        """Sets credits aside; answers, and raises, as :meth:`consume` does."""
+        check_operation_id(order.operation_id)
+        check_credits(order.credits)
+        check_ttl(order.ttl_seconds)
+        return cast(Held, await self._about_hold(order))
+
+    async def extend(self, order: ExtendOrder) -> Held:
+        """Lets a hold live longer, never shorter, and a day in all at most. It may be repeated.
+
+        Raises InvalidOrder, UnknownAccount, UnknownHold, HoldOfAnother, HoldClosed, Overloaded or LedgerUnavailable.
+        """
+        check_ttl(order.ttl_seconds)
+        return cast(Held, await self._about_hold(order))
+
+    async def settle(self, order: SettleOrder) -> Settled:
+        """Ends a hold and books the real cost in full, also when its time is over. A repeat gets the first answer.
+
+        Raises as :meth:`extend` does, IdempotencyConflict for other credits than the first time, or LimitExceeded.
+        """
+        check_cost(order.credits)
+        return cast(Settled, await self._about_hold(order))
+
+    async def release(self, order: ReleaseOrder) -> Released:
+        """Ends a hold with nothing spent. A repeat gets the first answer. Raises as :meth:`extend` does."""
+        return cast(Released, await self._about_hold(order))
+
+    async def _about_hold(self, order: HoldDemand) -> Answer:
+        check_hold_id(order.operation_id)
+        check_account_id(order.account_id)
+        return await self._answered(Item.of_hold(order))
+
+    async def _answered(self, item: Item) -> Answer:
         if not self._running:
             raise _stopped()
-        call = _Call(Item.of(order), asyncio.get_running_loop().create_future(), time.monotonic_ns())
-        self._queue.put(order.account_id, call)
+        call = _Call(item, asyncio.get_running_loop().create_future(), time.monotonic_ns())
+        self._queue.put(item.order.account_id, call)
         self._arrived.set()
         return await call.answer
 
@@ -201,8 +276,8 @@ class Consumption:
             else:
                 outcomes |= decision.outcomes
                 self._announce(decision.changes)
-                # Nobody who repeats an accepted request must hear that credits are lacking now.
-                refused = [item for item in waiting if isinstance(outcomes[item], InsufficientCredits)]
+                # Nobody who repeats an accepted request must hear that credits are lacking now, or the hold is closed.
+                refused = [item for item in waiting if isinstance(outcomes[item], InsufficientCredits | HoldClosed)]
                 outcomes |= await self._recorded(refused)
                 break
             outcomes |= found
@@ -212,19 +287,27 @@ class Consumption:
     async def _transact(self, items: Sequence[Item]) -> Decision:
         """Reads, decides and writes, all of it again where something has changed in between."""
         demands: dict[str, int] = {}
+        named: list[tuple[str, str]] = []
         for item in items:
             account_id = item.order.account_id
-            demands[account_id] = demands.get(account_id, 0) + item.order.credits
+            demands[account_id] = demands.get(account_id, 0) + item.demand
+            if item.hold is not None:
+                named.append((account_id, item.hold))
 
         async def attempt() -> Decision:
-            decision = decide(await read_spenders(self._reads, demands), items)
+            spenders = await read_spenders(self._reads, demands)
+            try:
+                holds = await read_holds(self._reads, spenders, named)
+            except AccountsMoved as error:
+                raise asyncpg.SerializationError("an account has changed while its holds were read") from error
+            decision = decide(spenders, holds, items)
             if decision.changes:
                 for item in items:
                     item.may_be_written = True
                 try:
                     await write_batch(self._writes, decision.writes)
                 except asyncpg.UniqueViolationError as error:
-                    if error.constraint_name != "pk_operations":
+                    if error.constraint_name not in _CLAIMS:
                         raise
                     raise _OperationTaken from error
             return decision
@@ -266,12 +349,12 @@ def _tell(answers: _Answers) -> None:
     for call, outcome in answers:
         if call.answer.done():
             continue
-        if isinstance(outcome, Consumed):
-            tally["replayed" if outcome.replayed else "consumed"] += 1
-            call.answer.set_result(outcome)
-        else:
+        if isinstance(outcome, Exception):
             tally[outcome.code if isinstance(outcome, LedgerError) else "internal"] += 1
             call.answer.set_exception(outcome)
+        else:
+            tally["replayed" if outcome.replayed else _DONE[call.item.kind]] += 1
+            call.answer.set_result(outcome)
     for outcome_code, count in tally.items():
         OUTCOMES.labels(outcome_code).inc(count)
 

@@ -11,13 +11,13 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.burn_order import is_live
-from ledger.rules.burning import Purse, SpendableGrant
+from ledger.rules.burning import Purse
 from ledger.rules.catching_up import TimeEvent, catch_up, next_instant
 from ledger.rules.holding import Movement
 from ledger.rules.money import Price
 from ledger.store.accounts import LockedAccount
 from ledger.store.grants import filled_grants
-from ledger.store.holds import FoundHolds, HoldWrites, due_holds, write_holds
+from ledger.store.holds import FoundHolds, due_holds, write_lapses
 from ledger.store.journal import Entry
 from ledger.store.operations import Operation, claim
 
@@ -59,7 +59,7 @@ async def look(tx: AsyncConnection, account: LockedAccount) -> AccountNow:
     purse.grants = await filled_grants(tx, account.account_id)
     due = FoundHolds()
     if account.held:
-        due = (await due_holds(tx, {account.account_id: purse.grants}))[account.account_id]
+        due = await due_holds(tx, account.account_id, purse.grants, account.now)
     events = catch_up(purse, due.holds.values(), account.now)
     return AccountNow(purse, events, next_instant(purse.grants, [due.coming], account.now))
 
@@ -69,16 +69,14 @@ async def book(tx: AsyncConnection, account: LockedAccount, found: AccountNow, *
 
     The caller writes them and the account.
     """
-    writes, changed, entries = HoldWrites(), dict[str, SpendableGrant](), list[Entry]()
+    entries = list[Entry]()
     for event in found.events:
         await _claim(tx, account, event, request_id=request_id)
-        changed |= {str(grant.grant_id): grant for grant in event.grants}
-        if event.hold is not None:
-            writes.change(account.account_id, event.hold)
         entries += [_entry(event, movement) for movement in event.movements]
-    writes.keep(changed.values())
-    if writes:
-        await write_holds(tx, writes)
+    if found.events:
+        changed = {grant.grant_id: grant for event in found.events for grant in event.grants}
+        lapsed = [event.hold for event in found.events if event.hold is not None]
+        await write_lapses(tx, account.account_id, lapsed, changed.values())
     return entries
 
 
@@ -87,19 +85,12 @@ async def _claim(tx: AsyncConnection, account: LockedAccount, event: TimeEvent, 
         account_id=account.account_id,
         operation_id=event.operation_id,
         kind=event.kind,
-        request=request_of(event),
+        request=event.request,
         answer=None,
         actor="system",
         request_id=request_id,
     )
     await claim(tx, operation)
-
-
-def request_of(event: TimeEvent) -> dict[str, str]:
-    """What is recorded as the request of an event that nobody requested."""
-    if event.hold is not None:
-        return {"holdId": event.subject}
-    return {"grantId": str(event.grants[0].grant_id)}
 
 
 def _entry(event: TimeEvent, movement: Movement) -> Entry:

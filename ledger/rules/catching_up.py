@@ -35,6 +35,11 @@ class TimeEvent:
         """The id of the operation that books it; no client can choose it."""
         return f"{self.kind}/{self.subject}"
 
+    @property
+    def request(self) -> dict[str, str]:
+        """What is recorded as the request of what nobody requested."""
+        return {"grantId": str(self.grants[0].grant_id)} if self.hold is None else {"holdId": self.subject}
+
 
 def catch_up(purse: Purse, holds: Iterable[Hold], now: datetime) -> list[TimeEvent]:
     """Brings the purse to ``now``: all that fell due, in the order of the instants.

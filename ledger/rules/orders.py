@@ -3,13 +3,14 @@
 import re
 from datetime import UTC, datetime
 
-from ledger.rules.errors import InvalidOrder
+from ledger.rules.errors import InvalidOrder, UnknownHold
 from ledger.rules.grant_types import EXPIRING_TYPES
 from ledger.rules.limits import (
     MAX_CREDITS_PER_OPERATION,
     MAX_DESCRIPTION_LENGTH,
     MAX_EMAIL_LENGTH,
     MAX_EXTERNAL_ID_LENGTH,
+    MAX_HOLD_SECONDS,
     MAX_NAME_LENGTH,
     MAX_OPERATION_ID_LENGTH,
 )
@@ -41,6 +42,24 @@ def check_credits(credits: int) -> None:
     """Raises InvalidOrder unless ``credits`` is an amount that one operation may carry."""
     if not 1 <= credits <= MAX_CREDITS_PER_OPERATION:
         raise InvalidOrder("credits", f"must be from 1 to {MAX_CREDITS_PER_OPERATION}, not {credits}")
+
+
+def check_cost(credits: int) -> None:
+    """Raises InvalidOrder unless ``credits`` is what settled work may have cost; nothing is allowed."""
+    if not 0 <= credits <= MAX_CREDITS_PER_OPERATION:
+        raise InvalidOrder("credits", f"must be from 0 to {MAX_CREDITS_PER_OPERATION}, not {credits}")
+
+
+def check_ttl(ttl_seconds: int) -> None:
+    """Raises InvalidOrder unless a hold may live so long."""
+    if not 1 <= ttl_seconds <= MAX_HOLD_SECONDS:
+        raise InvalidOrder("ttlSeconds", f"must be from 1 to {MAX_HOLD_SECONDS}, not {ttl_seconds}")
+
+
+def check_hold_id(operation_id: str) -> None:
+    """Raises UnknownHold for what can't be the id of a hold."""
+    if not _OPERATION_ID.fullmatch(operation_id):
+        raise UnknownHold(operation_id)
 
 
 def check_text(field: str, text: str, *, longest: int) -> None:

@@ -9,10 +9,20 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 from ledger.rules.burning import SpendableGrant
+from ledger.store.holds import (
+    DUE_HOLDS,
+    NAMED_HOLDS,
+    FoundHolds,
+    HoldWrites,
+    Session,
+    columns,
+    found_holds,
+    write_holds_from,
+)
 from messages.grants import GrantType
 
 _TYPES = {str(grant_type): grant_type for grant_type in GrantType}
@@ -39,18 +49,19 @@ LEFT JOIN LATERAL (
 # circle. An entry that names no instant counts from the transaction's. "Between the least and the largest number" says
 # nothing to the reader, but it makes the planner expect a single row, and look it up: of the ten that it expects of an
 # array, it would walk through the whole index of a small table.
-WRITE_BATCH = """
+_WRITE = """
 WITH changed AS (
     UPDATE accounts SET seq = new.seq, debt = new.debt, balance = new.balance, usage = usage + new.used,
-        next_expiry = new.next_expiry
-    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[])
-        AS new (account_id, seq_read, seq, debt, balance, used, next_expiry)
+        next_expiry = new.next_expiry{held}
+    FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[]
+        {held_by_account}) AS new (account_id, seq_read, seq, debt, balance, used, next_expiry{held_column})
     WHERE accounts.account_id = new.account_id AND accounts.seq = new.seq_read
         AND new.seq BETWEEN -9223372036854775808 AND 9223372036854775807
         AND (new.next_expiry IS NULL OR new.next_expiry > ledger_now())
     RETURNING 1
 ), burned AS (
-    UPDATE grants SET balance = new.balance FROM unnest($8::uuid[], $9::bigint[]) AS new (grant_id, balance)
+    UPDATE grants SET balance = new.balance{held}
+    FROM unnest($8::uuid[], $9::bigint[]{held_by_grant}) AS new (grant_id, balance{held_column})
     WHERE grants.grant_id = new.grant_id
         AND new.balance BETWEEN -9223372036854775808 AND 9223372036854775807
 ), claimed AS (
@@ -65,9 +76,19 @@ WITH changed AS (
         $24::text[], $25::text[], $26::bigint[], $27::bigint[], $28::text[], $29::timestamptz[])
         AS new (account_id, seq, kind, operation_id, grant_id, credits, balance_after, actor, request_id,
             price_cents, price_credits, currency, effective_at)
-)
+){holds}
 SELECT require_unchanged((SELECT count(*) FROM changed), cardinality($1))
 """
+
+WRITE_BATCH = _WRITE.format(held="", held_column="", held_by_account="", held_by_grant="", holds="")
+# What holds keep is written only where a hold has changed.
+WRITE_BATCH_WITH_HOLDS = _WRITE.format(
+    held=", held = new.held",
+    held_column=", held",
+    held_by_account=", $30::bigint[]",
+    held_by_grant=", $31::bigint[]",
+    holds=write_holds_from(32),
+)
 
 FIND_OPERATIONS = """
 SELECT found.* FROM unnest($1::uuid[], $2::text[]) AS wanted (account_id, operation_id), LATERAL (
@@ -82,19 +103,17 @@ SELECT account_id::text FROM accounts WHERE account_id = ANY ($1::uuid[]) FOR NO
 """
 
 
-class Session(Protocol):
-    """Where the statements run, each as a transaction (``ledger/session.py``)."""
-
-    async def fetch(self, statement: str, *arguments: Any) -> list[Any]: ...
+class AccountsMoved(Exception):
+    """An account has changed between two looks at it: it has to be read again from the beginning."""
 
 
 @dataclass(slots=True)
 class Spender:
     """An account as it was read, at ``now``.
 
-    ``grants``, in burn order, are those that the account's demand can reach; where one of its grants may have
-    expired (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all, ``held`` the part of
-    it that open holds keep.
+    ``grants``, in burn order, are those that the account's demand can reach; where time may have changed something
+    (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all, ``held`` the part of it that
+    open holds keep.
     """
 
     account_id: UUID
@@ -122,16 +141,18 @@ class RecordedOperation:
 class Writes:
     """All that a batch writes, row by row, each row in the order of its columns in the statement.
 
-    ``accounts``: id, seq as it was read, seq, debt, balance, what was used, next expiry. ``grants``: id, balance.
+    ``accounts``: id, seq as it was read, seq, debt, balance, what was used, next expiry, held. ``grants``: id, balance,
+    held.
     ``operations``: account, id, kind, request and answer (JSON), actor, request id. ``entries``: account, seq, kind,
     operation id, grant, credits, balance after, actor, request id, price (cents, credits, currency), effective at
     (None: the transaction's instant).
     """
 
     accounts: list[tuple[Any, ...]] = field(default_factory=list)
-    grants: list[tuple[UUID, int]] = field(default_factory=list)
+    grants: list[tuple[UUID, int, int]] = field(default_factory=list)
     operations: list[tuple[Any, ...]] = field(default_factory=list)
     entries: list[tuple[Any, ...]] = field(default_factory=list)
+    holds: HoldWrites = field(default_factory=HoldWrites)
 
 
 async def read_spenders(session: Session, demands: Mapping[str, int]) -> dict[str, Spender]:
@@ -148,32 +169,67 @@ async def read_spenders(session: Session, demands: Mapping[str, int]) -> dict[st
     return spenders
 
 
+async def read_holds(
+    session: Session, spenders: Mapping[str, Spender], named: Sequence[tuple[str, str]]
+) -> dict[str, FoundHolds]:
+    """The holds of these accounts that have fallen due, and those that are named (account and operation id).
+
+    For the accounts of both, ``spenders`` must have all grants. Raises AccountsMoved.
+    """
+    due = [spender for spender in spenders.values() if spender.held and _is_due(spender)]
+    if not due and not named:
+        return {}
+    found: dict[str, FoundHolds] = {}
+    grants = {spender.account_id: spender.grants for spender in spenders.values()}
+    try:
+        if named:
+            found = _by_text(found_holds(await session.fetch(NAMED_HOLDS, *columns(named, 2)), grants))
+        if due:
+            ids = [spender.account_id for spender in due]
+            rows = await session.fetch(DUE_HOLDS, ids, due[0].now)
+            for account_id, fallen in _by_text(found_holds(rows, grants)).items():
+                if account_id in found:
+                    # A hold that is named and has fallen due is one hold.
+                    fallen.holds = found[account_id].holds | fallen.holds
+                found[account_id] = fallen
+    except KeyError as error:
+        raise AccountsMoved from error
+    if any(spenders[account_id].seq != each.seq for account_id, each in found.items()):
+        raise AccountsMoved
+    return found
+
+
+def _is_due(spender: Spender) -> bool:
+    return spender.next_expiry is not None and spender.next_expiry <= spender.now
+
+
+def _by_text(found: dict[UUID, FoundHolds]) -> dict[str, FoundHolds]:
+    return {str(account_id): each for account_id, each in found.items()}
+
+
 async def write_batch(session: Session, writes: Writes) -> None:
-    """Writes everything, or nothing. An operation id that is taken violates ``pk_operations``."""
-    await session.fetch(
-        WRITE_BATCH,
-        *_columns(sorted(writes.accounts), 7),
-        *_columns(writes.grants, 2),
-        *_columns(writes.operations, 7),
-        *_columns(writes.entries, 13),
-    )
+    """Writes everything, or nothing. An operation id that is taken violates ``pk_operations``,
+    or the key of its hold."""
+    *accounts, held_by_account = columns(sorted(writes.accounts), 8)
+    *grants, held_by_grant = columns(writes.grants, 3)
+    written = (*accounts, *grants, *columns(writes.operations, 7), *columns(writes.entries, 13))
+    if writes.holds:
+        await session.fetch(WRITE_BATCH_WITH_HOLDS, *written, held_by_account, held_by_grant, *writes.holds.columns())
+    else:
+        await session.fetch(WRITE_BATCH, *written)
 
 
 async def find_operations(
     session: Session, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], RecordedOperation]:
     """What the accounts have used these operation ids for, as far as they have."""
-    rows = await session.fetch(FIND_OPERATIONS, *_columns(keys, 2))
+    rows = await session.fetch(FIND_OPERATIONS, *columns(keys, 2))
     return {(row[0], row[1]): RecordedOperation(row[2], _json(row[3]), _json(row[4]), row[5]) for row in rows}
 
 
 async def find_free(session: Session, account_ids: Sequence[str]) -> set[str]:
     """Those of the accounts that nobody holds at this moment."""
     return {row[0] for row in await session.fetch(FIND_FREE, account_ids)}
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[Sequence[Any], ...]:
-    return tuple(zip(*rows, strict=True)) if rows else ((),) * width
 
 
 def _json(value: Any) -> Any:

@@ -33,7 +33,7 @@ holds = Table(
     CheckConstraint("credits > 0", name="credits"),
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_at"),
     # An admin names a hold by its operation id alone.
-    Index(None, "operation_id"),
+    Index(None, "operation_id", "account_id"),
 )
 # What keeps credits now, those that end the soonest first.
 Index(

@@ -1,13 +1,13 @@
 """Holds and what they keep of which grant.
 
-The statements are driver SQL over arrays, like those of consumption: a batch reads and writes the holds of many
-accounts at once, and makes these statements only where there are any.
+Like those of consumption, the statements are the driver's own SQL over arrays: a batch reads and writes the holds of
+many accounts at once, and makes these statements only where there are any.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,83 +26,94 @@ LEFT JOIN LATERAL (
 ) AS kept ON true
 """
 
-_DUE = f"""
-SELECT wanted.account_id, coming.held_until, found.*, grant_id, part, revoked_at
+DUE_HOLDS = f"""
+SELECT a.account_id, a.seq, coming.held_until, found.*, grant_id, part, revoked_at
 FROM unnest($1::uuid[]) AS wanted (account_id)
+CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.account_id = wanted.account_id OFFSET 0) AS a
 LEFT JOIN LATERAL (
     SELECT held_until FROM holds
-    WHERE holds.account_id = wanted.account_id AND state = 'open' AND held_until > ledger_now()
+    WHERE holds.account_id = a.account_id AND state = 'open' AND held_until > $2
     ORDER BY held_until LIMIT 1
 ) AS coming ON true
 LEFT JOIN LATERAL (
     SELECT account_id, {_HOLD} FROM holds
-    WHERE holds.account_id = wanted.account_id AND state = 'open' AND held_until <= ledger_now() OFFSET 0
+    WHERE holds.account_id = a.account_id AND state = 'open' AND held_until <= $2 OFFSET 0
 ) AS found ON true {_PARTS}
 """  # noqa: S608 - our own words
 
-_NAMED = f"""
-SELECT wanted.account_id, NULL, found.*, grant_id, part, revoked_at
+NAMED_HOLDS = f"""
+SELECT a.account_id, a.seq, NULL, found.*, grant_id, part, revoked_at
 FROM unnest($1::uuid[], $2::text[]) AS wanted (account_id, operation_id)
-JOIN LATERAL (
+CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.account_id = wanted.account_id OFFSET 0) AS a
+LEFT JOIN LATERAL (
     SELECT account_id, {_HOLD} FROM holds
-    WHERE holds.account_id = wanted.account_id AND holds.operation_id = wanted.operation_id OFFSET 0
+    WHERE holds.account_id = a.account_id AND holds.operation_id = wanted.operation_id OFFSET 0
 ) AS found ON true {_PARTS}
 """  # noqa: S608 - our own words
 
-_WRITE = """
-WITH placed AS (
-    INSERT INTO holds (account_id, operation_id, credits, made_by, held_until, created_at, state, closed_at)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-        $7::text[], $8::timestamptz[])
-), parts AS (
-    INSERT INTO hold_parts (account_id, operation_id, grant_id, credits)
-    SELECT * FROM unnest($9::uuid[], $10::text[], $11::uuid[], $12::bigint[])
-), changed AS (
+_CHANGED = """
     UPDATE holds SET held_until = new.held_until, state = new.state, closed_at = new.closed_at
-    FROM unnest($13::uuid[], $14::text[], $15::timestamptz[], $16::text[], $17::timestamptz[])
+    FROM unnest(${0}::uuid[], ${1}::text[], ${2}::timestamptz[], ${3}::text[], ${4}::timestamptz[])
         AS new (account_id, operation_id, held_until, state, closed_at)
-    WHERE holds.account_id = ANY ($13::uuid[]) AND holds.operation_id = ANY ($14::text[])
+    WHERE holds.account_id = ANY (${0}::uuid[]) AND holds.operation_id = ANY (${1}::text[])
         AND holds.account_id = new.account_id AND holds.operation_id = new.operation_id
-), kept AS (
-    UPDATE grants SET balance = new.balance, held = new.held
-    FROM unnest($18::uuid[], $19::bigint[], $20::bigint[]) AS new (grant_id, balance, held)
-    WHERE grants.grant_id = ANY ($18::uuid[]) AND grants.grant_id = new.grant_id
-), accounted AS (
-    UPDATE accounts SET debt = new.debt, balance = new.balance, held = new.held, next_expiry = new.next_expiry,
-        seq = new.seq
-    FROM unnest($21::uuid[], $22::bigint[], $23::bigint[], $24::bigint[], $25::timestamptz[], $26::bigint[])
-        AS new (account_id, debt, balance, held, next_expiry, seq)
-    WHERE accounts.account_id = ANY ($21::uuid[]) AND accounts.account_id = new.account_id
-)
-SELECT 1
 """
+
+_WRITE_LAPSES = f"""
+WITH lapsed AS ({_CHANGED.format(*range(1, 6))})
+UPDATE grants SET balance = new.balance, held = new.held
+FROM unnest($6::uuid[], $7::bigint[], $8::bigint[]) AS new (grant_id, balance, held)
+WHERE grants.grant_id = ANY ($6::uuid[]) AND grants.grant_id = new.grant_id
+"""  # noqa: S608 - our own words
 
 _FIND_ACCOUNTS = "SELECT account_id, made_by FROM holds WHERE operation_id = $1 ORDER BY account_id LIMIT 100"
 
 
+class Session(Protocol):
+    """Where the statements of a batch run, each as a transaction (``ledger/session.py``)."""
+
+    async def fetch(self, statement: str, *arguments: Any) -> list[Any]: ...
+
+
+def write_holds_from(first: int) -> str:
+    """The part of a batch's statement that writes holds, by the columns of HoldWrites from the parameter ``first``."""
+    numbers = iter(range(first, first + 17))
+    placed = ("uuid", "text", "bigint", "text", "timestamptz", "timestamptz", "text", "timestamptz")
+    parts = ("uuid", "text", "uuid", "bigint")
+    return f"""
+, placed AS (
+    INSERT INTO holds (account_id, operation_id, credits, made_by, held_until, created_at, state, closed_at)
+    SELECT * FROM unnest({", ".join(f"${next(numbers)}::{kind}[]" for kind in placed)})
+), parts AS (
+    INSERT INTO hold_parts (account_id, operation_id, grant_id, credits)
+    SELECT * FROM unnest({", ".join(f"${next(numbers)}::{kind}[]" for kind in parts)})
+), held AS ({_CHANGED.format(*numbers)})
+"""  # noqa: S608 - our own words
+
+
 @dataclass(slots=True)
 class FoundHolds:
-    """The holds of an account as they were read, by their operation ids; ``coming`` is when the next one lapses of
-    those that are not due, as far as that was asked."""
+    """The holds of an account as they were read, by their operation ids, and the account's ``seq`` at that instant.
+
+    ``coming`` is when the next one lapses of those that are not due, if that was asked.
+    """
 
     holds: dict[str, Hold] = field(default_factory=dict)
     coming: datetime | None = None
+    seq: int = 0
 
 
 @dataclass(slots=True)
 class HoldWrites:
-    """All rows that holds make a transaction write, each in the order of its columns in the statement.
+    """All rows of holds that a batch writes, each in the order of its columns in the statement.
 
     ``placed``: account, operation id, credits, made by, held until, created at, state, closed at. ``parts``: account,
-    operation id, grant, credits. ``changed``: account, operation id, held until, state, closed at. ``grants``: id,
-    balance, held. ``accounts``: id, debt, balance, held, next expiry, seq.
+    operation id, grant, credits. ``changed``: account, operation id, held until, state, closed at.
     """
 
     placed: list[tuple[Any, ...]] = field(default_factory=list)
     parts: list[tuple[Any, ...]] = field(default_factory=list)
     changed: list[tuple[Any, ...]] = field(default_factory=list)
-    grants: list[tuple[UUID, int, int]] = field(default_factory=list)
-    accounts: list[tuple[Any, ...]] = field(default_factory=list)
 
     def place(self, account_id: UUID, hold: Hold) -> None:
         """Adds the rows of a new hold."""
@@ -114,41 +125,34 @@ class HoldWrites:
         """Adds what has become of a hold."""
         self.changed.append((account_id, hold.operation_id, hold.held_until, str(hold.state), hold.closed_at))
 
-    def keep(self, grants: Iterable[SpendableGrant]) -> None:
-        """Adds what has become of grants."""
-        self.grants.extend((grant.grant_id, grant.balance, grant.held) for grant in grants)
+    def columns(self) -> tuple[Sequence[Any], ...]:
+        """The columns of all of them, as the statement takes them."""
+        return *columns(self.placed, 8), *columns(self.parts, 4), *columns(self.changed, 5)
 
     def __bool__(self) -> bool:
-        return bool(self.placed or self.changed or self.grants or self.accounts)
+        return bool(self.placed or self.changed)
 
 
-async def due_holds(tx: AsyncConnection, grants: Mapping[UUID, Sequence[SpendableGrant]]) -> dict[UUID, FoundHolds]:
-    """The open holds of these accounts whose time is over, and when the next one's is.
+async def due_holds(
+    tx: AsyncConnection, account_id: UUID, grants: Sequence[SpendableGrant], now: datetime
+) -> FoundHolds:
+    """The open holds of the account whose time is over by ``now``, and when the next one's is.
 
-    ``grants`` are all of each account's grants with something left, in burn order; the holds' parts refer to them.
+    ``grants`` are all of the account's grants with something left, in burn order; the holds' parts refer to them.
     """
-    return _found(await tx.exec_driver_sql(_DUE, (list(grants),)), grants)
+    rows: Any = await tx.exec_driver_sql(DUE_HOLDS, ([account_id], now))
+    return found_holds(rows, {account_id: grants})[account_id]
 
 
-async def named_holds(
-    tx: AsyncConnection, names: Sequence[tuple[UUID, str]], grants: Mapping[UUID, Sequence[SpendableGrant]]
-) -> dict[UUID, FoundHolds]:
-    """The holds of these accounts and operation ids, as far as there are any. ``grants`` as for :func:`due_holds`."""
-    columns = ([account_id for account_id, _ in names], [operation_id for _, operation_id in names])
-    return _found(await tx.exec_driver_sql(_NAMED, columns), grants)
-
-
-async def write_holds(tx: AsyncConnection, writes: HoldWrites) -> None:
-    """Writes everything. A grant or account that is in here must be written by no other statement of the
-    transaction: the constraints look at each by itself."""
-    columns = (
-        *_columns(writes.placed, 8),
-        *_columns(writes.parts, 4),
-        *_columns(writes.changed, 5),
-        *_columns(writes.grants, 3),
-        *_columns(writes.accounts, 6),
-    )
-    await tx.exec_driver_sql(_WRITE, columns)
+async def write_lapses(
+    tx: AsyncConnection, account_id: UUID, holds: Iterable[Hold], grants: Iterable[SpendableGrant]
+) -> None:
+    """Writes what time has made of these holds, and of the grants."""
+    writes = HoldWrites()
+    for hold in holds:
+        writes.change(account_id, hold)
+    kept = [(grant.grant_id, grant.balance, grant.held) for grant in grants]
+    await tx.exec_driver_sql(_WRITE_LAPSES, _lists(*columns(writes.changed, 5), *columns(kept, 3)))
 
 
 async def accounts_with_hold(tx: AsyncConnection, operation_id: str) -> list[tuple[UUID, str]]:
@@ -157,11 +161,15 @@ async def accounts_with_hold(tx: AsyncConnection, operation_id: str) -> list[tup
     return [(row[0], row[1]) for row in found]
 
 
-def _found(rows: Any, grants: Mapping[UUID, Sequence[SpendableGrant]]) -> dict[UUID, FoundHolds]:
+def found_holds(rows: Iterable[Any], grants: Mapping[UUID, Sequence[SpendableGrant]]) -> dict[UUID, FoundHolds]:
+    """What the rows of DUE_HOLDS or NAMED_HOLDS say, by account. ``grants`` as for :func:`due_holds`.
+
+    Raises KeyError where a hold keeps something of a grant that is not among them: the account has changed in between.
+    """
     by_account: dict[UUID, FoundHolds] = {}
     places: dict[UUID, dict[UUID, int]] = {}
-    for account_id, coming, owner, operation_id, *row, grant_id, part, revoked_at in rows:
-        found = by_account.setdefault(account_id, FoundHolds(coming=coming))
+    for account_id, seq, coming, owner, operation_id, *row, grant_id, part, revoked_at in rows:
+        found = by_account.setdefault(account_id, FoundHolds(coming=coming, seq=seq))
         if owner is None:
             continue
         hold = found.holds.get(operation_id)
@@ -187,5 +195,11 @@ def _put_in_turn(hold: Hold, place_of: Mapping[UUID, int]) -> None:
     hold.parts.sort(key=lambda part: place_of[part[0].grant_id])
 
 
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[list[Any], ...]:
-    return tuple(list(column) for column in zip(*rows, strict=True)) if rows else tuple([] for _ in range(width))
+def columns(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[Sequence[Any], ...]:
+    """The rows' columns; ``width`` of them, also where there is no row."""
+    return tuple(zip(*rows, strict=True)) if rows else ((),) * width
+
+
+def _lists(*arrays: Sequence[Any]) -> tuple[list[Any], ...]:
+    # SQLAlchemy takes a tuple in a parameter for something of its own.
+    return tuple(list(array) for array in arrays)

@@ -66,7 +66,7 @@ def upgrade() -> None:
         _deferred(["account_id", "operation_id"], "operations", "fk_holds_account_id_operation_id"),
         sa.PrimaryKeyConstraint("account_id", "operation_id", name=op.f("pk_holds")),
     )
-    op.create_index(op.f("ix_holds_operation_id"), "holds", ["operation_id"])
+    op.create_index(op.f("ix_holds_operation_id_account_id"), "holds", ["operation_id", "account_id"])
     op.create_index("ix_holds_open", "holds", ["account_id", "held_until"], postgresql_where=sa.text("state = 'open'"))
     op.create_table(
         "hold_parts",
