@@ -69,7 +69,7 @@ class Run:
         job = Job(side, self._target(accounts), self.seconds * 2, self.warm_seconds, rate=rate, seed=round_number)
         return self._count(accounts.database, await call_in_processes([job]))
 
-    async def by_pgbench(self, accounts: Accounts, clients: int = 16) -> Sample:
+    async def by_pgbench(self, accounts: Accounts, clients: int) -> Sample:
         """The yardstick."""
         self._last_run += 2
         job = PgbenchJob(

@@ -1,7 +1,9 @@
 """Rows of throughput: 10,000 accounts and one hot account, by the ledger, by pgbench and by the naive pattern."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from operator import itemgetter
+from statistics import median
 
 from bench.comparing import Comparison, Measure
 from bench.rows import Goal, GoalIs, Row
@@ -10,7 +12,8 @@ from bench.seeding import Seed
 
 SPREAD_ACCOUNTS = 10_000
 
-_PGBENCH = "pgbench, one PL/pgSQL call a SERIALIZABLE transaction, 16 clients"
+_CLIENTS = 16
+_PGBENCH = f"pgbench, one PL/pgSQL call a SERIALIZABLE transaction, {_CLIENTS} clients"
 _NAIVE = "naive SERIALIZABLE pattern, asyncpg, pool of 16, as many callers"
 _SPREAD = "10,000 accounts"
 _HOT = "one account"
@@ -68,35 +71,42 @@ async def measure_throughput(run: Run, wanted: Collection[str]) -> list[Row]:
         hot = Accounts(database, SPREAD_ACCOUNTS, SPREAD_ACCOUNTS)
         sides: dict[str, Measure] = {
             "ledger spread 64": lambda _: run.by_ledger(spread, 64),
-            "pgbench spread": lambda _: run.by_pgbench(spread),
+            "pgbench spread": lambda _: run.by_pgbench(spread, _CLIENTS),
             "ledger spread 512": lambda _: run.by_ledger(spread, 512),
             "ledger hot 64": lambda _: run.by_ledger(hot, 64),
-            "pgbench hot": lambda _: run.by_pgbench(hot),
+            "pgbench hot": lambda _: run.by_pgbench(hot, _CLIENTS),
             "ledger hot 512": lambda _: run.by_ledger(hot, 512),
             "naive hot 64": lambda _: run.by_naive(hot, 64),
             "naive hot 512": lambda _: run.by_naive(hot, 512),
         }
         rows = await run.compare(sides, _COMPARISONS, wanted)
-        notes = {
-            "spread": await _other_clients(run, spread, "spread", wanted),
-            "hot": await _other_clients(run, hot, "hot", wanted),
+        others = {
+            "spread": await _other_clients(run, spread, "spread", rows),
+            "hot": await _other_clients(run, hot, "hot", rows),
         }
         await run.check_records(database)
-    return [_noted(row, notes) for row in rows]
+    return [_noted(row, others) for row in rows]
 
 
-async def _other_clients(run: Run, accounts: Accounts, place: str, wanted: Collection[str]) -> str:
-    """What pgbench does with other numbers of clients, in words; only where such a row is wanted."""
-    if run.quick or not any(name.startswith(f"{place}-") and not name.endswith("-naive") for name in wanted):
-        return ""
-    rates = []
+async def _other_clients(run: Run, accounts: Accounts, place: str, rows: Sequence[Row]) -> dict[int, float]:
+    """The rates of pgbench with other numbers of clients; only where a row is beside pgbench's rate."""
+    if run.quick or not any(_is_beside_pgbench(row, place) for row in rows):
+        return {}
+    rates = {}
     for clients in _OTHER_CLIENTS:
-        sample = await run.by_pgbench(accounts, clients)
-        run.say(f"pgbench {place} with {clients} clients, once: {sample.rate:,.0f}/s")
-        rates.append(f"{clients} clients {sample.rate:,.0f}/s")
-    return f"pgbench otherwise, once each: {', '.join(rates)}"
+        rates[clients] = (await run.by_pgbench(accounts, clients)).rate
+        run.say(f"pgbench {place} with {clients} client(s), once: {rates[clients]:,.0f}/s")
+    return rates
 
 
-def _noted(row: Row, notes: dict[str, str]) -> Row:
-    place = row.name.partition("-")[0]
-    return replace(row, note=notes[place]) if place in notes and row.baseline_name == _PGBENCH else row
+def _is_beside_pgbench(row: Row, place: str) -> bool:
+    return row.baseline_name == _PGBENCH and row.name.startswith(f"{place}-")
+
+
+def _noted(row: Row, others: dict[str, dict[int, float]]) -> Row:
+    for place, rates in others.items():
+        if rates and _is_beside_pgbench(row, place):
+            best = max((*rates.items(), (_CLIENTS, median(row.baseline))), key=itemgetter(1))
+            told = ", ".join(f"{rate:,.0f}/s with {clients}" for clients, rate in rates.items())
+            return replace(row, note=f"pgbench with other numbers of clients, once each: {told}; best with {best[0]}")
+    return row
