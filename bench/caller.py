@@ -12,6 +12,7 @@ from typing import Any
 
 from bench.loads import closed_loop, open_loop
 from bench.sides import SIDES, Target
+from gateways.run import collect_seldom
 
 
 @dataclass(frozen=True)
@@ -66,5 +67,6 @@ def _wait_for_the_start() -> None:
 
 
 if __name__ == "__main__":
+    collect_seldom()  # as the API's process does
     outcome = asyncio.run(_run(Job.from_json(sys.argv[1])))
     sys.stdout.write(json.dumps(outcome) + "\n")

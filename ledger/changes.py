@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHANNEL = "account_changes"
+# Who changes accounts all the time announces the first change at once, and what follows together.
+ANNOUNCE_PAUSE_SECONDS = 0.025
 
 _log = logging.getLogger(__name__)
 

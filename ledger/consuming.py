@@ -21,7 +21,7 @@ import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from ledger.changes import AccountChange, announce_all
+from ledger.changes import ANNOUNCE_PAUSE_SECONDS, AccountChange, announce_all
 from ledger.deciding import Decision, Item, answer_recorded, decide
 from ledger.demands import (
     Allocation,
@@ -335,12 +335,13 @@ class Consumption:
         self._changed.set()
 
     async def _announce_again_and_again(self) -> None:
-        """Announces what a batch has changed while the next one is being committed."""
+        """Announces what the batches have changed, while the next ones are being committed; not each by itself."""
         while self._running or self._changes:
             await self._changed.wait()
             self._changed.clear()
             changes, self._changes = self._changes, {}
             await announce_all(self._engine, [AccountChange(account_id, seq) for account_id, seq in changes.items()])
+            await asyncio.sleep(ANNOUNCE_PAUSE_SECONDS if self._running else 0)
 
 
 def _tell(answers: _Answers) -> None:

@@ -36,7 +36,7 @@ TRANSACTIONS = {"with_serializable_transaction", "with_snapshot", "with_transact
 VENDORS = ("gateways", "stripe", "temporalio", "httpx")
 
 # Where seconds are counted, and no money is.
-COUNTS_SECONDS = {ROOT / "ledger" / name for name in ("repeating.py", "transaction.py", "turns.py")}
+COUNTS_SECONDS = {ROOT / "ledger" / name for name in ("changes.py", "repeating.py", "transaction.py", "turns.py")}
 
 
 def test_the_worker_is_wiring_only() -> None:

@@ -33,9 +33,9 @@ def check_operation_id(operation_id: str) -> None:
             "operationId",
             f"must be 1 to {MAX_OPERATION_ID_LENGTH} printable ASCII characters without spaces and slashes",
         )
-    for prefix in RESERVED_PREFIXES:
-        if operation_id.startswith(prefix):
-            raise InvalidOrder("operationId", f"the prefix {prefix!r} belongs to the system; choose another id")
+    if operation_id.startswith(RESERVED_PREFIXES):
+        [prefix] = filter(operation_id.startswith, RESERVED_PREFIXES)
+        raise InvalidOrder("operationId", f"the prefix {prefix!r} belongs to the system; choose another id")
 
 
 def check_credits(credits: int) -> None:
