@@ -7,6 +7,7 @@ one JSON object. What is measured so has a process of its own, as in production.
 import asyncio
 import json
 import sys
+import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,6 +45,7 @@ class Job:
 async def _run(job: Job) -> dict[str, Any]:
     async with SIDES[job.side](job.target) as side:
         _wait_for_the_start()
+        before = time.process_time()
         if job.callers:
             load = await closed_loop(side.call, callers=job.callers, warm_seconds=job.warm_seconds, seconds=job.seconds)
         else:
@@ -55,6 +57,7 @@ async def _run(job: Job) -> dict[str, Any]:
             "total": load.total,
             "seconds": load.seconds,
             "retries": side.retries(),
+            "cpuSeconds": time.process_time() - before,
             "p50Milliseconds": load.percentile(50) * 1000,
             "p99Milliseconds": load.percentile(99) * 1000,
         }

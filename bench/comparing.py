@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from bench.measuring import Sample
 from bench.rows import Goal, Row
@@ -61,10 +62,24 @@ def _row(comparison: Comparison, samples: Mapping[str, Sequence[Sample]]) -> Row
         baseline_name=comparison.baseline_name,
         goal=comparison.goal,
         note=comparison.remark(samples[comparison.ours]),
+        cpu={"ours": _cpu_of(samples[comparison.ours]), "baseline": _cpu_of(samples[comparison.baseline])},
         kept=min(baseline) >= comparison.baseline_at_least,
     )
 
 
 def _in_words(sample: Sample) -> str:
-    words = f"{sample.rate:,.0f}/s, {sample.retries_a_call:.3f} retries a call, {sample.p50_milliseconds:.2f} ms"
+    cpu = f"CPU {_cpu(sample.caller_cpu, sample)} + {_cpu(sample.server_cpu, sample)} µs"
+    words = f"{sample.rate:,.0f}/s, {sample.retries_a_call:.3f} retries a call, {sample.p50_milliseconds:.2f} ms, {cpu}"
     return f"{words}, p99 {sample.p99_milliseconds:.1f} ms" if sample.p99_milliseconds else words
+
+
+def _cpu(seconds: float, sample: Sample) -> int:
+    """Of a call, in microseconds."""
+    return round(seconds / sample.total * 1_000_000)
+
+
+def _cpu_of(samples: Sequence[Sample]) -> dict[str, int]:
+    return {
+        "caller": round(median(_cpu(sample.caller_cpu, sample) for sample in samples)),
+        "server": round(median(_cpu(sample.server_cpu, sample) for sample in samples)),
+    }

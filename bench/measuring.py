@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,8 @@ class Sample:
     """What one measurement found. ``total`` counts the warm-up too, ``retries`` belong to ``total``.
 
     Of pgbench's latencies only the mean is known; it stands in for the median. With several processes the latencies are
-    those of the slowest, and ``least_share`` is its part of the answered calls.
+    those of the slowest, and ``least_share`` is its part of the answered calls. ``caller_cpu`` and ``server_cpu`` are
+    the seconds of a core that the callers' processes and PostgreSQL's sessions took for ``total``.
     """
 
     rate: float
@@ -40,6 +42,8 @@ class Sample:
     p50_milliseconds: float = 0.0
     p99_milliseconds: float = 0.0
     least_share: float = 1.0
+    caller_cpu: float = 0.0
+    server_cpu: float = 0.0
 
     @property
     def retries_a_call(self) -> float:
@@ -72,6 +76,7 @@ async def call_in_processes(jobs: Sequence[Job]) -> Sample:
         p50_milliseconds=max(each["p50Milliseconds"] for each in done),
         p99_milliseconds=max(each["p99Milliseconds"] for each in done),
         least_share=min(answered) / max(1, sum(answered)),
+        caller_cpu=sum(each["cpuSeconds"] for each in done),
     )
 
 
@@ -122,11 +127,18 @@ async def call_by_pgbench(job: PgbenchJob) -> Sample:
     Raises:
         MeasurementFailed: if pgbench fails, or one of its transactions does for another reason than a conflict.
     """
+    before = _cpu_of_finished_children()
     warmed = await _pgbench(replace(job, run=job.run + 1, seconds=job.warm_seconds)) if job.warm_seconds else None
     sample = await _pgbench(job)
+    sample = replace(sample, caller_cpu=_cpu_of_finished_children() - before)
     if warmed is None:
         return sample
     return replace(sample, total=sample.total + warmed.total, retries=sample.retries + warmed.retries)
+
+
+def _cpu_of_finished_children() -> float:
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 async def _pgbench(job: PgbenchJob) -> Sample:

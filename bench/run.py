@@ -1,7 +1,7 @@
 """One run: its server, its settings, and the ways to put load on."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import asyncpg
 
@@ -67,7 +67,7 @@ class Run:
         """``ledger`` or ``naive`` under calls that arrive at random; the same ones for all sides of a round."""
         # A percentile needs calls, and there are few at the naive pattern's rate.
         job = Job(side, self._target(accounts), self.seconds * 2, self.warm_seconds, rate=rate, seed=round_number)
-        return self._count(accounts.database, await call_in_processes([job]))
+        return await self._count(accounts.database, call_in_processes([job]))
 
     async def by_pgbench(self, accounts: Accounts, clients: int) -> Sample:
         """The yardstick."""
@@ -76,7 +76,7 @@ class Run:
             *(accounts.database, accounts.first, accounts.last, self._last_run, clients),
             *(self.seconds, self.warm_seconds),
         )
-        return self._count(accounts.database, await call_by_pgbench(job))
+        return await self._count(accounts.database, call_by_pgbench(job))
 
     async def compare(
         self,
@@ -96,15 +96,17 @@ class Run:
 
     async def _by_processes(self, side: str, accounts: Accounts, callers: Sequence[int]) -> Sample:
         jobs = [Job(side, self._target(accounts), self.seconds, self.warm_seconds, callers=each) for each in callers]
-        return self._count(accounts.database, await call_in_processes(jobs))
+        return await self._count(accounts.database, call_in_processes(jobs))
 
     def _target(self, accounts: Accounts) -> Target:
         self._last_run += 2
         return Target(accounts.database.app_url, accounts.first, accounts.last, self._last_run)
 
-    def _count(self, database: Database, sample: Sample) -> Sample:
+    async def _count(self, database: Database, measuring: Awaitable[Sample]) -> Sample:
+        before = await self.server.cpu_of_ended_sessions()
+        sample = await measuring
         self._recorded[database.name] += sample.total
-        return sample
+        return replace(sample, server_cpu=await self.server.cpu_of_ended_sessions() - before)
 
 
 async def check_records(owner_url: str, answered: int) -> None:

@@ -1,11 +1,13 @@
 """The PostgreSQL that everything is measured on: the embedded one, durable, with our migrations and our roles."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import psutil
 
 from local.folders import default_data_dir
 from local.migrate import migrate
@@ -20,6 +22,7 @@ SETTINGS = {
 }
 
 _TEMPLATE = "bench_template"
+_REAPED_SECONDS = 0.2
 _YARDSTICK = Path(__file__).with_name("one_call.sql")
 
 
@@ -81,6 +84,13 @@ class BenchServer:
             await session.execute("CHECKPOINT", timeout=300)
         finally:
             await session.close()
+
+    async def cpu_of_ended_sessions(self) -> float:
+        """The seconds of a core that all sessions have taken that have ended so far."""
+        # The postmaster reaps them a moment after their clients have gone.
+        await asyncio.sleep(_REAPED_SECONDS)
+        spent = psutil.Process(self._postgres.pid).cpu_times()
+        return float(spent.children_user + spent.children_system)
 
     async def _make_template(self) -> None:
         await self._postgres.drop_database(_TEMPLATE)
