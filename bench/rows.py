@@ -30,7 +30,7 @@ class Row:
     """One comparison, by rounds: ``ours[i]`` and ``baseline[i]`` were measured one after the other.
 
     ``kept`` is whether what else the row demands was seen (a refusal, a baseline that does what it is there for).
-    ``cpu`` are the microseconds of a core that a call took, for ``ours`` and ``baseline``, in ``caller`` and ``server``.
+    ``cpu``: microseconds of a core that a call took, for ``ours`` and ``baseline``, in ``caller`` and ``server``.
     """
 
     name: str
