@@ -7,14 +7,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.rules.errors import UnknownAccount
 from ledger.store.accounts import parse_account_id
-from ledger.store.history import EntryFilter, EntryKey, RecordedEntry, latest_seq, read_entries
+from ledger.store.history import EntryFilter, RecordedEntry, latest_entry, read_entries
 from ledger.store.tables import ENTRY_KINDS
 from ledger.transaction import with_transaction
 
 __all__ = [
     "ENTRY_KINDS",
     "EntryFilter",
-    "EntryKey",
     "EntryPage",
     "RecordedEntry",
     "all_entries",
@@ -26,10 +25,10 @@ ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class EntryPage:
-    """Entries in their order, and the key behind which there may be more; None on the last page."""
+    """Entries in their order, and the id of the entry behind which there may be more; None on the last page."""
 
     entries: list[RecordedEntry]
-    next_key: EntryKey | None
+    next_after: int | None
 
 
 async def entries_of_account(
@@ -37,7 +36,7 @@ async def entries_of_account(
     account_id: str,
     wanted: EntryFilter,
     *,
-    after: EntryKey | None = None,
+    after: int | None = None,
     newest_first: bool = False,
     limit: int,
 ) -> EntryPage:
@@ -48,10 +47,11 @@ async def entries_of_account(
     parsed = parse_account_id(account_id)
 
     async def work(tx: AsyncConnection) -> EntryPage:
-        entries, next_key = await read_entries(tx, parsed, wanted, after=after, newest_first=newest_first, limit=limit)
-        if not entries and await latest_seq(tx, parsed) is None:
+        found = await read_entries(tx, parsed, wanted, after=after, newest_first=newest_first, limit=limit)
+        page = EntryPage(*found)
+        if not page.entries and await latest_entry(tx, parsed) is None:
             raise UnknownAccount(account_id)
-        return EntryPage(entries, next_key)
+        return page
 
     return await with_transaction(engine, work, what="entries of account")
 
@@ -70,16 +70,16 @@ async def all_entries(
     is booked meanwhile is left out.
     """
     parsed = parse_account_id(account_id)
-    upto = await with_transaction(engine, lambda tx: latest_seq(tx, parsed), what="latest change")
+    upto = await with_transaction(engine, lambda tx: latest_entry(tx, parsed), what="latest entry")
     if upto is None:
         raise UnknownAccount(account_id)
-    settled, after = replace(wanted, upto_seq=upto), None
+    settled, after = replace(wanted, upto=upto), None
     while True:
         page = await entries_of_account(
             engine, account_id, settled, after=after, newest_first=newest_first, limit=rows_at_once
         )
         for entry in page.entries:
             yield entry
-        after = page.next_key
+        after = page.next_after
         if after is None:
             return

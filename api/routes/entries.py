@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from api.auth import AsOwner, TheParts
 from api.csv_answers import OR_CSV, Accept, Format, csv_answer, wants_csv
 from api.wire.base import Instant, Page
-from api.wire.entries import CSV_HEADER, EntryAnswer, Kinds, csv_row, entry_key
+from api.wire.entries import CSV_HEADER, EntryAnswer, Kinds, csv_row, entry_number
 from api.wire.explanations import ExplanationAnswer
 from api.wire.pages import PAGE_SIZE, Cursor, Limit, decode_cursor, encode_cursor
 from ledger.explaining import explain
@@ -42,11 +42,11 @@ async def list_entries(
         entries = all_entries(parts.engine, account_id, wanted, newest_first=newest_first)
         return await csv_answer(f"entries-{account_id}.csv", CSV_HEADER, (csv_row(entry) async for entry in entries))
     of = f"entries-{order}"
-    after = decode_cursor(cursor, of=of, key=entry_key)
+    after = decode_cursor(cursor, of=of, key=entry_number)
     page = await entries_of_account(
         parts.engine, account_id, wanted, after=after, newest_first=newest_first, limit=limit
     )
-    next_cursor = None if page.next_key is None else encode_cursor(of, *page.next_key)
+    next_cursor = None if page.next_after is None else encode_cursor(of, page.next_after)
     return Page[EntryAnswer](data=[EntryAnswer.of(entry) for entry in page.entries], next_cursor=next_cursor)
 
 
@@ -60,7 +60,7 @@ async def explain_balance(
     cursor: Cursor = None,
 ) -> ExplanationAnswer:
     """The balance at an instant, by the time at which entries count, with the entries that make it."""
-    after = decode_cursor(cursor, of="explain", key=entry_key)
+    after = decode_cursor(cursor, of="explain", key=entry_number)
     found = await explain(parts.engine, account_id, at=at, after=after, limit=limit)
-    key = found.page.next_key
-    return ExplanationAnswer.of(found, next_cursor=None if key is None else encode_cursor("explain", *key))
+    last = found.page.next_after
+    return ExplanationAnswer.of(found, next_cursor=None if last is None else encode_cursor("explain", last))

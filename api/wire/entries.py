@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from api.csv_answers import Cell
 from api.wire.base import Answer
-from ledger.history import ENTRY_KINDS, EntryKey, RecordedEntry
+from ledger.history import ENTRY_KINDS, RecordedEntry
 
 
 def _known(kinds: list[str]) -> list[str]:
@@ -81,8 +81,8 @@ def csv_row(entry: RecordedEntry) -> tuple[Cell, ...]:
     )
 
 
-def entry_key(seq: int, entry_id: int) -> EntryKey:
-    """The key in a cursor; raises TypeError or ValueError for what is none."""
-    if type(seq) is not int or type(entry_id) is not int or not all(0 <= each < 2**63 for each in (seq, entry_id)):
-        raise ValueError("not the key of an entry")
-    return seq, entry_id
+def entry_number(entry_id: int) -> int:
+    """The entry in a cursor; raises ValueError for what is none."""
+    if type(entry_id) is not int or not 0 <= entry_id < 2**63:
+        raise ValueError("not the number of an entry")
+    return entry_id

@@ -3,13 +3,13 @@
 What an account's row and its grants say is read beside them, to be explained by the sums, or compared with them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, any_, bindparam, func, select
+from sqlalchemy import Uuid, and_, any_, bindparam, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,8 +18,8 @@ from ledger.store.accounts import LEDGER_NOW
 from ledger.store.tables import accounts, grants, journal
 from messages.grants import GrantType
 
-# A statement adds up as many changes of an account as this: well below a second.
-CHANGES_AT_ONCE = 200_000
+# A statement adds up as many entries of an account as this: well below a second.
+ENTRIES_AT_ONCE = 200_000
 
 USAGE_KINDS = ("consumed", "debt-incurred")
 
@@ -31,6 +31,7 @@ class AccountBooks:
     account_id: UUID
     debt: int
     balance: int
+    held: int
     next_expiry: datetime | None
     seq: int
     cycle_start: datetime
@@ -51,6 +52,7 @@ class GrantBooks:
     priority: int
     principal: int
     balance: int
+    held: int
     expires_at: datetime | None
     created_at: datetime
     revoked_at: datetime | None
@@ -61,7 +63,8 @@ class GrantBooks:
 class EntrySum:
     """The entries of one grant (None: of the debt), kind and price, added up. ``credits`` is signed.
 
-    ``latest_seq`` is the account's latest change among them. A price is None on entries of the debt.
+    ``spent_since`` is the part of it that was spent from an instant on, ``last_seq`` and ``last_entry`` are the latest
+    among them. A price is None on entries of the debt.
     """
 
     account_id: UUID
@@ -70,7 +73,9 @@ class EntrySum:
     price: tuple[int, int, str] | None
     credits: int
     entries: int
-    latest_seq: int
+    spent_since: int
+    last_seq: int
+    last_entry: int
 
 
 async def read_books(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[AccountBooks]:
@@ -80,6 +85,7 @@ async def read_books(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[A
             accounts.c.account_id,
             accounts.c.debt,
             accounts.c.balance,
+            accounts.c.held,
             accounts.c.next_expiry,
             accounts.c.seq,
             accounts.c.cycle_start,
@@ -105,6 +111,7 @@ async def read_grants(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[
             grants.c.priority,
             grants.c.principal,
             grants.c.balance,
+            grants.c.held,
             grants.c.expires_at,
             grants.c.created_at,
             grants.c.revoked_at,
@@ -120,17 +127,19 @@ async def sum_entries(
     tx: AsyncConnection,
     account_ids: Sequence[UUID],
     *,
-    changes: tuple[int, int | None] = (0, None),
+    span: tuple[int, int | None] = (0, None),
     at: datetime | None = None,
+    spent_since: datetime | None = None,
 ) -> list[EntrySum]:
     """The sums of these accounts' entries that count at the instant ``at`` (None: all).
 
-    ``changes`` bounds them to the changes behind the first number and up to the second (None: the end).
+    ``span`` bounds them to those behind the first entry and up to the second (None: the end). What was spent counts
+    extra from ``spent_since`` on (None: from each account's ``cycle_start``).
     """
-    first, last = changes
-    conditions = [journal.c.account_id == _one_of(account_ids), journal.c.seq > first]
+    first, last = span
+    conditions = [accounts.c.account_id == _one_of(account_ids), journal.c.entry_id > first]
     if last is not None:
-        conditions.append(journal.c.seq <= last)
+        conditions.append(journal.c.entry_id <= last)
     if at is not None:
         conditions.append(journal.c.effective_at <= at)
     groups = (
@@ -141,39 +150,42 @@ async def sum_entries(
         journal.c.price_credits,
         journal.c.currency,
     )
+    began = accounts.c.cycle_start if spent_since is None else literal(spent_since)
+    spent = and_(journal.c.kind.in_(USAGE_KINDS), journal.c.effective_at >= began)
     found = await tx.execute(
         select(
             *groups,
             func.sum(journal.c.credits).label("credits"),
             func.count().label("entries"),
-            func.max(journal.c.seq).label("latest_seq"),
+            func.coalesce(-func.sum(journal.c.credits).filter(spent), 0).label("spent_since"),
+            func.max(journal.c.seq).label("last_seq"),
+            func.max(journal.c.entry_id).label("last_entry"),
         )
+        .join_from(accounts, journal, journal.c.account_id == accounts.c.account_id)
         .where(*conditions)
         .group_by(*groups)
     )
     return [_sum(row) for row in found]
 
 
-def spans_of_changes(seq: int, *, at_once: int = CHANGES_AT_ONCE) -> Iterator[tuple[int, int | None]]:
-    """The changes of an account that is at ``seq``, in spans of ``at_once``; the last span has no end."""
+async def spans_of_entries(
+    tx: AsyncConnection, account_id: UUID, *, at_once: int = ENTRIES_AT_ONCE
+) -> AsyncGenerator[tuple[int, int | None], None]:
+    """The account's entries in spans of ``at_once``, each behind the one before; the last one has no end."""
     first = 0
-    while first + at_once < seq:
-        yield first, first + at_once
-        first += at_once
-    yield first, None
-
-
-async def sum_usage(tx: AsyncConnection, account_id: UUID, *, since: datetime, at: datetime) -> int:
-    """What the account has spent from ``since`` to the instant ``at``, both included."""
-    found = await tx.execute(
-        select(func.coalesce(-func.sum(journal.c.credits), 0)).where(
-            journal.c.account_id == account_id,
-            journal.c.kind.in_(USAGE_KINDS),
-            journal.c.effective_at >= since,
-            journal.c.effective_at <= at,
+    while True:
+        found = await tx.execute(
+            select(journal.c.entry_id)
+            .where(journal.c.account_id == account_id, journal.c.entry_id > first)
+            .order_by(journal.c.entry_id)
+            .offset(at_once - 1)
+            .limit(1)
         )
-    )
-    return int(found.scalar_one())
+        last: int | None = found.scalar_one_or_none()
+        yield first, last
+        if last is None:
+            return
+        first = last
 
 
 def _one_of(account_ids: Sequence[UUID]) -> Any:
@@ -189,6 +201,7 @@ def _grant(row: Any) -> GrantBooks:
         priority=row.priority,
         principal=row.principal,
         balance=row.balance,
+        held=row.held,
         expires_at=row.expires_at,
         created_at=row.created_at,
         revoked_at=row.revoked_at,
@@ -205,5 +218,7 @@ def _sum(row: Any) -> EntrySum:
         price=price,
         credits=int(row.credits),
         entries=row.entries,
-        latest_seq=row.latest_seq,
+        spent_since=int(row.spent_since),
+        last_seq=row.last_seq,
+        last_entry=row.last_entry,
     )

@@ -1,4 +1,8 @@
-"""Reads the journal of one account, in the order in which it was written: by change number, then by entry."""
+"""Reads the journal of one account, in the order in which it was written.
+
+An entry takes its number when it is written, and the next change of the account begins when that is committed: numbers
+only grow within an account, and whoever has seen one will never find a smaller one later.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,18 +10,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, select, tuple_
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.store.tables import accounts, grants, journal
 
-# Where an entry stands in its account's journal: the number of the change, and the entry.
-EntryKey = tuple[int, int]
-
 # How many entries a page looks at for those that its filter wants. The request stays short on a journal of millions.
 ENTRIES_LOOKED_AT = 20_000
 
-_place = tuple_(journal.c.seq, journal.c.entry_id)
 _COLUMNS = (
     journal.c.entry_id,
     journal.c.seq,
@@ -35,12 +35,12 @@ _COLUMNS = (
 @dataclass(frozen=True)
 class EntryFilter:
     """Which entries are wanted: those that count from ``since`` on and before ``until``, of these kinds (none: all),
-    written up to the change ``upto_seq``."""
+    and up to the entry ``upto``."""
 
     since: datetime | None = None
     until: datetime | None = None
     kinds: tuple[str, ...] = ()
-    upto_seq: int | None = None
+    upto: int | None = None
 
     @property
     def leaves_out(self) -> bool:
@@ -67,17 +67,13 @@ class RecordedEntry:
     effective_at: datetime
     recorded_at: datetime
 
-    @property
-    def key(self) -> EntryKey:
-        """Where it stands in the account's journal."""
-        return self.seq, self.entry_id
 
-
-async def latest_seq(tx: AsyncConnection, account_id: UUID) -> int | None:
-    """The number of the account's latest change, or None where there is no such account."""
-    found = await tx.execute(select(accounts.c.seq).where(accounts.c.account_id == account_id))
-    seq: int | None = found.scalar_one_or_none()
-    return seq
+async def latest_entry(tx: AsyncConnection, account_id: UUID) -> int | None:
+    """The account's latest entry, 0 where it has none; None where there is no such account."""
+    latest = select(func.coalesce(func.max(journal.c.entry_id), 0)).where(journal.c.account_id == account_id)
+    found = await tx.execute(select(latest.scalar_subquery()).where(accounts.c.account_id == account_id))
+    entry_id: int | None = found.scalar_one_or_none()
+    return entry_id
 
 
 async def read_entries(
@@ -85,55 +81,54 @@ async def read_entries(
     account_id: UUID,
     wanted: EntryFilter,
     *,
-    after: EntryKey | None,
+    after: int | None,
     newest_first: bool,
     limit: int,
     look_at: int = ENTRIES_LOOKED_AT,
-) -> tuple[list[RecordedEntry], EntryKey | None]:
-    """At most ``limit`` entries behind the key ``after``, and the key behind which there may be more (None: the end).
+) -> tuple[list[RecordedEntry], int | None]:
+    """At most ``limit`` entries behind the one ``after``, and the one behind which there may be more (None: the end).
 
     A filter looks at no more than ``look_at`` entries: then there may be few on the page, or none, and more
     behind it.
     """
     behind = [journal.c.account_id == account_id]
-    if wanted.upto_seq is not None:
-        behind.append(journal.c.seq <= wanted.upto_seq)
+    if wanted.upto is not None:
+        behind.append(journal.c.entry_id <= wanted.upto)
     if after is not None:
-        behind.append(_place < after if newest_first else _place > after)
+        behind.append(journal.c.entry_id < after if newest_first else journal.c.entry_id > after)
     last = None
     if wanted.leaves_out:
         last = await _last_to_look_at(tx, behind, newest_first=newest_first, look_at=look_at)
     if last is not None:
-        behind.append(_place >= last if newest_first else _place <= last)
+        behind.append(journal.c.entry_id >= last if newest_first else journal.c.entry_id <= last)
     found = await tx.execute(
         select(*_COLUMNS, grants.c.type.label("grant_type"))
         .outerjoin(grants, and_(grants.c.account_id == account_id, grants.c.grant_id == journal.c.grant_id))
         .where(*behind, *_conditions(wanted))
-        .order_by(*_order(newest_first=newest_first))
+        .order_by(_order(newest_first=newest_first))
         .limit(limit + 1)
     )
     entries = [_entry(row) for row in found]
-    return entries[:limit], entries[limit - 1].key if len(entries) > limit else last
+    return entries[:limit], entries[limit - 1].entry_id if len(entries) > limit else last
 
 
 async def _last_to_look_at(
     tx: AsyncConnection, behind: Sequence[ColumnElement[bool]], *, newest_first: bool, look_at: int
-) -> EntryKey | None:
+) -> int | None:
     """The last entry that a page may look at; None where the journal ends before."""
     found = await tx.execute(
-        select(journal.c.seq, journal.c.entry_id)
+        select(journal.c.entry_id)
         .where(*behind)
-        .order_by(*_order(newest_first=newest_first))
+        .order_by(_order(newest_first=newest_first))
         .offset(look_at - 1)
         .limit(1)
     )
-    row = found.one_or_none()
-    return None if row is None else (row.seq, row.entry_id)
+    entry_id: int | None = found.scalar_one_or_none()
+    return entry_id
 
 
-def _order(*, newest_first: bool) -> Sequence[ColumnElement[Any]]:
-    columns = (journal.c.seq, journal.c.entry_id)
-    return [column.desc() for column in columns] if newest_first else columns
+def _order(*, newest_first: bool) -> ColumnElement[Any]:
+    return journal.c.entry_id.desc() if newest_first else journal.c.entry_id.asc()
 
 
 def _conditions(wanted: EntryFilter) -> list[ColumnElement[bool]]:

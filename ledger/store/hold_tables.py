@@ -43,6 +43,20 @@ Index(
     postgresql_where=holds.c.state == "open",
 )
 
+# What had kept credits at a past instant ended within a hold's longest life after it, unless it had no end.
+Index(
+    "ix_holds_closed",
+    holds.c.account_id,
+    holds.c.closed_at,
+    postgresql_where=holds.c.closed_at.is_not(None),
+)
+Index(
+    "ix_holds_closed_without_end",
+    holds.c.account_id,
+    holds.c.closed_at,
+    postgresql_where=holds.c.closed_at.is_not(None) & holds.c.held_until.is_(None),
+)
+
 # What a hold drew from each grant. It stays when the hold ends; grants.held sums the open ones.
 hold_parts = Table(
     "hold_parts",

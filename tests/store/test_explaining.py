@@ -23,6 +23,7 @@ from ledger.rules.errors import InsufficientCredits, InvalidOrder, UnknownAccoun
 from ledger.sweeping import book_due
 from messages.grants import GrantOrder, GrantType
 from tests.conftest import Database, MakeDatabase
+from tests.store.held import place_hold
 from tests.store.support import DAY_SECONDS, grant, open_user, session
 
 HOUR_SECONDS = 3600
@@ -109,10 +110,64 @@ async def test_the_answer_is_bounded_and_its_entries_go_on(engine: AsyncEngine) 
         found = await explain(engine, account_id, at=at, after=after, limit=90)
         assert (found.net, found.grants_left, len(found.grants)) == (count, count, explaining.GRANTS_NAMED)
         seen += [entry.operation_id for entry in found.page.entries]
-        after = found.page.next_key
+        after = found.page.next_after
         if after is None:
             break
     assert seen == [f"g{number}" for number in reversed(range(count))]
+
+
+async def test_a_hold_keeps_past_the_expiry_and_what_it_gives_back_pays_the_debt(
+    database: Database, engine: AsyncEngine
+) -> None:
+    account_id = await open_user(engine)
+    now = (await read_balance(engine, account_id)).now
+    end = now + timedelta(hours=1)
+    await grant(engine, account_id, "gone", 10, GrantType.FREE, expires_at=end)
+    await grant(engine, account_id, "stays", 10)
+    lapses = await place_hold(database, account_id, "one", "gone", 4, hours=2)
+    later = await place_hold(database, account_id, "two", "stays", 5, hours=3)
+    await spend(engine, account_id, "owes", 14, debt=True)
+    await advance_test_clock(engine, 50 * DAY_SECONDS)
+    for _ in range(2):
+        told = [await explain(engine, account_id, at=at, limit=10) for at in (end, lapses, later, None)]
+        assert [(each.remaining, each.held, each.debt, each.net) for each in told] == [
+            (0, 9, 3, 6),
+            (0, 5, 3, 2),
+            (2, 0, 0, 2),
+            (2, 0, 0, 2),
+        ]
+        assert [each.grants_left for each in told] == [2, 1, 1, 1]
+        await book_due(engine, account_id)
+    last = await explain(engine, account_id, limit=10)
+    assert last.debt_tally.by_kind == {"debt-incurred": -3, "debt-paid": 3}
+    assert last.whole.not_booked.total() == 0
+
+
+async def test_what_a_hold_gives_back_of_a_revoked_grant_is_taken(database: Database, engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    await grant(engine, account_id, "taken", 10)
+    lapses = await place_hold(database, account_id, "held", "taken", 4, hours=2)
+    await revoke_grant(engine, "taken", reason="", actor="", request_id="")
+    await advance_test_clock(engine, DAY_SECONDS)
+    for _ in range(2):
+        told = [await explain(engine, account_id, at=at, limit=10) for at in (lapses - MICROSECOND, lapses)]
+        assert [(each.remaining, each.held, each.net) for each in told] == [(0, 4, 4), (0, 0, 0)]
+        await book_due(engine, account_id)
+
+
+async def test_a_hold_without_an_end_keeps_until_it_is_closed(database: Database, engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    await grant(engine, account_id, "kept", 10)
+    await place_hold(database, account_id, "freeze", "kept", 4, hours=1)
+    async with session(database.owner_url) as owner:
+        await owner.execute("UPDATE holds SET held_until = NULL")
+        await advance_test_clock(engine, 9 * DAY_SECONDS)
+        during = await explain(engine, account_id, limit=1)
+        await owner.execute("UPDATE holds SET state = 'released', closed_at = ledger_now()")
+    after = await explain(engine, account_id, limit=1)
+    again = await explain(engine, account_id, at=during.at, limit=1)
+    assert [each.held for each in (during, after, again)] == [4, 0, 4]
+    assert (again.grants[0].held, again.remaining, after.remaining) == (4, 6, 10)
 
 
 CREDITS = st.integers(1, 60)
@@ -121,7 +176,8 @@ ACTS = st.lists(
         st.tuples(st.just("grant"), st.sampled_from(GrantType), CREDITS, st.none() | st.integers(1, 1000)),
         st.tuples(st.just("spend"), CREDITS, st.booleans()),
         st.tuples(st.just("revoke"), st.integers(0, 5)),
-        st.tuples(st.just("pass"), st.integers(1, 500)),
+        st.tuples(st.just("hold"), st.integers(0, 5), CREDITS, st.integers(1, 24)),
+        st.tuples(st.just("pass"), st.integers(1, 12) | st.integers(1, 500)),
         st.tuples(st.just("sweep")),
     ),
     min_size=1,
@@ -133,6 +189,7 @@ ACTS = st.lists(
 class Life:
     """An account to which things happen, and what its balance was after each."""
 
+    database: Database
     engine: AsyncEngine
     account_id: str
     grants: list[str] = field(default_factory=list)
@@ -142,6 +199,14 @@ class Life:
         """Does one thing, and looks."""
         await self._do(number, act)
         self.seen.append(await read_balance(self.engine, self.account_id))
+        await self.look_back(self.seen[-1])
+
+    async def look_back(self, balance: Balance) -> None:
+        """Explains what was seen, and finds the same."""
+        found = await explain(self.engine, self.account_id, at=balance.now, limit=200)
+        assert (found.remaining, found.net, found.debt) == (balance.remaining, balance.net, balance.debt)
+        assert {kind: tally.balance for kind, tally in found.by_type.items()} == balance.breakdown
+        assert (found.held, found.usage, found.at) == (balance.held, balance.usage, balance.now)
 
     async def _do(self, number: int, act: Act) -> None:
         match act:
@@ -157,10 +222,25 @@ class Life:
             case "revoke", int(which) if self.grants:
                 name = self.grants[which % len(self.grants)]
                 await revoke_grant(self.engine, name, reason="", actor="", request_id="")
+            case "hold", int(which), int(credits), int(hours):
+                await book_due(self.engine, self.account_id)
+                await self._hold(f"hold-{number}", which, credits, hours)
             case "pass", int(hours):
                 await advance_test_clock(self.engine, hours * HOUR_SECONDS)
             case ("sweep",):
                 await book_due(self.engine, self.account_id)
+
+    async def _hold(self, name: str, which: int, credits: int, hours: int) -> None:
+        async with session(self.database.owner_url) as owner:
+            free = await owner.fetch(
+                "SELECT operation_id, balance - held AS credits FROM grants "
+                "WHERE account_id = $1 AND balance > held ORDER BY created_at, grant_id",
+                self.account_id,
+            )
+        if free:
+            grant = free[which % len(free)]
+            credits = min(credits, grant["credits"])
+            await place_hold(self.database, self.account_id, name, grant["operation_id"], credits, hours)
 
 
 def test_it_says_what_was_seen_and_what_the_entries_sum_to(make_database: MakeDatabase) -> None:
@@ -184,14 +264,12 @@ def test_it_says_what_was_seen_and_what_the_entries_sum_to(make_database: MakeDa
 
 
 async def _live_and_look_back(database: Database, engine: AsyncEngine, acts: list[Act]) -> None:
-    life = Life(engine, await open_user(engine, free_credits=20))
+    life = Life(database, engine, await open_user(engine, free_credits=20))
     for number, act in enumerate(acts):
         await life.live(number, act)
+    await book_due(engine, life.account_id)
     for balance in life.seen:
-        found = await explain(engine, life.account_id, at=balance.now, limit=200)
-        assert (found.remaining, found.net, found.debt) == (balance.remaining, balance.net, balance.debt)
-        assert {kind: tally.balance for kind, tally in found.by_type.items()} == balance.breakdown
-        assert (found.held, found.usage, found.at) == (balance.held, balance.usage, balance.now)
+        await life.look_back(balance)
     naive = await Naive.read(database, life.account_id)
     for at in naive.instants(life.seen[-1].now):
         _compare(await explain(engine, life.account_id, at=at, limit=200), naive, at)
@@ -199,23 +277,27 @@ async def _live_and_look_back(database: Database, engine: AsyncEngine, acts: lis
 
 @dataclass
 class Naive:
-    """All rows in memory, added up by hand."""
+    """All rows in memory, added up by hand; nothing is due that is not booked."""
 
     entries: list[Any]
-    grants: dict[Any, Any]
+    holds: list[Any]
 
     @classmethod
     async def read(cls, database: Database, account_id: str) -> "Naive":
         """The account's rows."""
         async with session(database.owner_url) as owner:
             entries = await owner.fetch("SELECT * FROM journal WHERE account_id = $1 ORDER BY entry_id", account_id)
-            grants = await owner.fetch("SELECT * FROM grants WHERE account_id = $1", account_id)
-        return cls(entries, {row["grant_id"]: row for row in grants})
+            holds = await owner.fetch(
+                "SELECT created_at, held_until, grant_id, parts.credits FROM holds "
+                "JOIN hold_parts AS parts USING (account_id, operation_id) WHERE account_id = $1",
+                account_id,
+            )
+        return cls(entries, holds)
 
     def instants(self, latest: datetime) -> list[datetime]:
         """When something changed, and just before."""
         changes = {row["effective_at"] for row in self.entries}
-        changes |= {row["expires_at"] for row in self.grants.values() if row["expires_at"]}
+        changes |= {each for row in self.holds for each in (row["created_at"], row["held_until"])}
         return sorted(each for change in changes for each in (change, change - MICROSECOND) if each <= latest)
 
     def left(self, at: datetime) -> dict[Any, int]:
@@ -224,19 +306,26 @@ class Naive:
         for row in self.entries:
             if row["effective_at"] <= at:
                 sums[row["grant_id"]] += row["credits"]
-        over = [grant_id for grant_id, row in self.grants.items() if row["expires_at"] and row["expires_at"] <= at]
-        return {key: credits for key, credits in sums.items() if credits and key not in over}
+        return {key: credits for key, credits in sums.items() if credits}
+
+    def held(self, at: datetime) -> dict[Any, int]:
+        """What holds kept of each grant."""
+        sums: Counter[Any] = Counter()
+        for row in self.holds:
+            if row["created_at"] <= at < row["held_until"]:
+                sums[row["grant_id"]] += row["credits"]
+        return dict(sums)
 
 
 def _compare(found: Explanation, naive: Naive, at: datetime) -> None:
-    left = naive.left(at)
+    left, held = naive.left(at), naive.held(at)
     assert found.net == sum(left.values())
-    assert found.debt == -left.pop(None, 0)
+    assert (found.debt, found.held) == (-left.pop(None, 0), sum(held.values()))
     assert {each.grant.grant_id: each.tally.balance for each in found.grants} == left
+    assert {each.grant.grant_id: each.held for each in found.grants if each.held} == held
+    assert found.remaining == sum(left.values()) - sum(held.values())
     counted = [row["entry_id"] for row in naive.entries if row["effective_at"] <= at]
     assert [entry.entry_id for entry in found.page.entries] == counted[::-1]
-    booked = sum(entry.credits for entry in found.page.entries)
-    assert booked + found.whole.not_booked.total() == found.net
-    assert sum(found.whole.entries.values()) == len(counted)
-    by_type = sum(tally.balance for tally in found.by_type.values())
-    assert by_type - found.debt == found.net
+    assert (found.whole.not_booked.total(), sum(found.whole.entries.values())) == (0, len(counted))
+    assert sum(entry.credits for entry in found.page.entries) == found.net
+    assert sum(tally.balance for tally in found.by_type.values()) - found.debt == found.net

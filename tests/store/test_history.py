@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.history import EntryFilter, all_entries, entries_of_account
 from ledger.rules.errors import UnknownAccount
-from ledger.store.history import EntryKey, RecordedEntry, read_entries
+from ledger.store.history import RecordedEntry, read_entries
 from messages.grants import GrantType
 from tests.store.support import grant, open_user
 
@@ -38,8 +38,8 @@ async def test_a_filter_looks_at_a_bounded_part_and_says_where_to_go_on(
 
 
 async def _page(
-    engine: AsyncEngine, account_id: str, wanted: EntryFilter, after: EntryKey | None, *, newest_first: bool
-) -> tuple[list[RecordedEntry], EntryKey | None]:
+    engine: AsyncEngine, account_id: str, wanted: EntryFilter, after: int | None, *, newest_first: bool
+) -> tuple[list[RecordedEntry], int | None]:
     async with engine.connect() as connection:
         return await read_entries(
             connection, UUID(account_id), wanted, after=after, newest_first=newest_first, limit=2, look_at=3

@@ -156,8 +156,8 @@ async def _read(engine: AsyncEngine, account_id: str) -> None:
 
 async def _look_back(engine: AsyncEngine, account_id: str) -> None:
     now = (await balances.read_balance(engine, account_id)).now
-    filters = (history.EntryFilter(), history.EntryFilter(now, now, ("granted", "consumed"), upto_seq=9))
-    for wanted, after, newest_first in itertools.product(filters, (None, (1, 1)), (False, True)):
+    filters = (history.EntryFilter(), history.EntryFilter(now, now, ("granted", "consumed"), upto=9))
+    for wanted, after, newest_first in itertools.product(filters, (None, 1), (False, True)):
         await history.entries_of_account(engine, account_id, wanted, after=after, newest_first=newest_first, limit=10)
     for at in (None, now):
         await explaining.explain(engine, account_id, at=at, limit=10)
