@@ -38,7 +38,7 @@ from ledger.demands import (
     Settled,
     SettleOrder,
 )
-from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS, repeat
+from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS, PERSISTENCE_OF_BATCHES, repeat
 from ledger.rules.burning import OnInsufficient
 from ledger.rules.errors import HoldClosed, InsufficientCredits, LedgerError, LedgerUnavailable
 from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
@@ -313,7 +313,7 @@ class Consumption:
             return decision
 
         BATCH_SIZES.observe(len(items))
-        return await repeat(attempt, what=_WHAT)
+        return await repeat(attempt, what=_WHAT, persistence=PERSISTENCE_OF_BATCHES)
 
     async def _recorded(self, items: Sequence[Item]) -> dict[Item, Outcome]:
         """The outcomes of those items whose operation ids are taken. What is recorded never changes, so that it may

@@ -157,7 +157,7 @@ def _consume(book: Book, order: ConsumeOrder, request: str, writes: Writes) -> C
     _enter(book, order, burned, writes)
     answer = _answer_json(consumed, purse.held)
     writes.operations.append(
-        (account_id, order.operation_id, "consume", request, answer, order.actor, order.request_id)
+        (order.operation_id, account_id, "consume", request, answer, order.actor, order.request_id)
     )
     return consumed
 
@@ -172,14 +172,14 @@ def _enter(book: Book, order: ConsumeOrder, burned: Burned, writes: Writes) -> N
         book.touched[grant.grant_id] = grant
         writes.entries.append(
             (
-                *(account_id, seq, "consumed", operation_id, grant.grant_id, -credits, net, actor, request_id),
+                *(operation_id, account_id, seq, "consumed", grant.grant_id, -credits, net, actor, request_id),
                 *(grant.price_cents, grant.price_credits, grant.currency, None),
             )
         )
     if burned.debt_incurred:
         writes.entries.append(
             (
-                *(account_id, seq, "debt-incurred", operation_id, None, -burned.debt_incurred, book.purse.net),
+                *(operation_id, account_id, seq, "debt-incurred", None, -burned.debt_incurred, book.purse.net),
                 *(actor, request_id, None, None, None, None),
             )
         )

@@ -152,7 +152,7 @@ def _record(
         ]
     account_id = book.spender.account_id
     text = json.dumps(answer, separators=(",", ":"))
-    writes.operations.append((account_id, operation_id, kind, request, text, order.actor, order.request_id))
+    writes.operations.append((operation_id, account_id, kind, request, text, order.actor, order.request_id))
 
 
 def recorded_answer(order: HoldDemand, answer: Mapping[str, Any], *, replayed: bool) -> Answer:

@@ -65,11 +65,25 @@ _TROUBLE_CLASSES = {"08": _LOST, "53": _Trouble("database is out of resources", 
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-async def repeat(work: Callable[[], Awaitable[T]], *, what: str) -> T:
+@dataclass(frozen=True)
+class Persistence:
+    """How often a transaction is repeated at most, and the longest pause before it is, in seconds."""
+
+    attempts: int
+    longest_pause_seconds: float
+
+
+PERSISTENCE = Persistence(MAX_ATTEMPTS, LONGEST_PAUSE_SECONDS)
+# A batch speaks for many, and meets the batches of other processes on a hot account: whoever paused for long would
+# always come too late.
+PERSISTENCE_OF_BATCHES = Persistence(attempts=200, longest_pause_seconds=0.01)
+
+
+async def repeat(work: Callable[[], Awaitable[T]], *, what: str, persistence: Persistence = PERSISTENCE) -> T:
     """Runs ``work``, one whole transaction, until it has gone through.
 
-    ``what`` names it in metrics and errors. Raises LedgerUnavailable after MAX_ATTEMPTS or PATIENCE_SECONDS, and
-    where a repeat is of no use; whatever ``work`` raises otherwise passes through.
+    ``what`` names it in metrics and errors. Raises LedgerUnavailable when the ``persistence`` or PATIENCE_SECONDS are
+    used up, and where a repeat is of no use; whatever ``work`` raises otherwise passes through.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + PATIENCE_SECONDS
@@ -82,8 +96,8 @@ async def repeat(work: Callable[[], Awaitable[T]], *, what: str) -> T:
             trouble = _trouble(error)
             if trouble is None:
                 raise
-            pause = _pause_seconds(attempt, trouble)
-            if not trouble.repeat or attempt == MAX_ATTEMPTS or clock() + pause > deadline:
+            pause = _pause_seconds(attempt, trouble, persistence.longest_pause_seconds)
+            if not trouble.repeat or attempt == persistence.attempts or clock() + pause > deadline:
                 GIVEN_UP.labels(what, trouble.reason).inc()
                 raise LedgerUnavailable(what, attempts=attempt, reason=trouble.reason) from error
             RETRIES.labels(what, trouble.reason).inc()
@@ -111,8 +125,8 @@ def _trouble(error: Exception) -> _Trouble | None:
     return _TROUBLES.get(sqlstate) or _TROUBLE_CLASSES.get(sqlstate[:2])
 
 
-def _pause_seconds(attempt: int, trouble: _Trouble) -> float:
+def _pause_seconds(attempt: int, trouble: _Trouble, longest: float) -> float:
     if trouble is _LOST:
         return LOST_CONNECTION_PAUSE_SECONDS
     # Full jitter: those that collided once must not collide again in step.
-    return random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311 - not a secret
+    return random.uniform(0, min(longest, FIRST_PAUSE_SECONDS * 2 ** min(attempt, 10)))  # noqa: S311 - not a secret

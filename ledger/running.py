@@ -86,7 +86,7 @@ class Book:
         net = self.spender.balance - self.spender.debt
         for event in self.events:
             writes.operations.append(
-                (account_id, event.operation_id, event.kind, json.dumps(event.request), None, *origin)
+                (event.operation_id, account_id, event.kind, json.dumps(event.request), None, *origin)
             )
             for movement in event.movements:
                 net += movement.credits
@@ -106,7 +106,7 @@ class Book:
         effective_at: datetime | None,
     ) -> tuple[Any, ...]:
         grant = movement.grant
-        head = (self.spender.account_id, seq, movement.kind, operation_id)
+        head = (operation_id, self.spender.account_id, seq, movement.kind)
         if grant is None:
             return (*head, None, movement.credits, net, *origin, None, None, None, effective_at)
         price = (grant.price_cents, grant.price_credits, grant.currency)

@@ -13,13 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from ledger.rules.burning import SpendableGrant
+from ledger.store.arrays import columns, rows_from, thrifty_columns
 from ledger.store.holds import (
     DUE_HOLDS,
     NAMED_HOLDS,
     FoundHolds,
     HoldWrites,
     Session,
-    columns,
     found_holds,
     write_holds_from,
 )
@@ -65,22 +65,45 @@ WITH changed AS (
     WHERE grants.grant_id = new.grant_id
         AND new.balance BETWEEN -9223372036854775808 AND 9223372036854775807
 ), claimed AS (
-    INSERT INTO operations (account_id, operation_id, kind, request, answer, actor, request_id)
-    SELECT * FROM unnest($10::uuid[], $11::text[], $12::text[], $13::json[], $14::json[], $15::text[], $16::text[])
+    INSERT INTO operations ({operation_columns}) {operations}
 ), entered AS (
-    INSERT INTO journal (account_id, seq, kind, operation_id, grant_id, credits, balance_after, actor, request_id,
-        price_cents, price_credits, currency, effective_at)
-    SELECT account_id, seq, kind, operation_id, grant_id, credits, balance_after, actor, request_id,
-        price_cents, price_credits, currency, coalesce(effective_at, ledger_now())
-    FROM unnest($17::uuid[], $18::bigint[], $19::text[], $20::text[], $21::uuid[], $22::bigint[], $23::bigint[],
-        $24::text[], $25::text[], $26::bigint[], $27::bigint[], $28::text[], $29::timestamptz[])
-        AS new (account_id, seq, kind, operation_id, grant_id, credits, balance_after, actor, request_id,
-            price_cents, price_credits, currency, effective_at)
+    INSERT INTO journal ({entry_columns}, effective_at)
+    SELECT {entry_columns}, coalesce(effective_at, ledger_now()) FROM ({entries}) AS new
 ){holds}
 SELECT require_unchanged((SELECT count(*) FROM changed), cardinality($1))
 """
 
-WRITE_BATCH = _WRITE.format(held="", held_column="", held_by_account="", held_by_grant="", holds="")
+_OPERATION = {
+    "operation_id": "text",
+    "account_id": "uuid",
+    "kind": "text",
+    "request": "json",
+    "answer": "json",
+    "actor": "text",
+    "request_id": "text",
+}
+_ENTRY = {
+    "operation_id": "text",
+    "account_id": "uuid",
+    "seq": "bigint",
+    "kind": "text",
+    "grant_id": "uuid",
+    "credits": "bigint",
+    "balance_after": "bigint",
+    "actor": "text",
+    "request_id": "text",
+    "price_cents": "bigint",
+    "price_credits": "bigint",
+    "currency": "text",
+}
+_ROWS = {
+    "operation_columns": ", ".join(_OPERATION),
+    "operations": rows_from(10, _OPERATION),
+    "entry_columns": ", ".join(_ENTRY),
+    "entries": rows_from(17, _ENTRY | {"effective_at": "timestamptz"}),
+}
+
+WRITE_BATCH = _WRITE.format(held="", held_column="", held_by_account="", held_by_grant="", holds="", **_ROWS)
 # What holds keep is written only where a hold has changed.
 WRITE_BATCH_WITH_HOLDS = _WRITE.format(
     held=", held = new.held",
@@ -88,6 +111,7 @@ WRITE_BATCH_WITH_HOLDS = _WRITE.format(
     held_by_account=", $30::bigint[]",
     held_by_grant=", $31::bigint[]",
     holds=write_holds_from(32),
+    **_ROWS,
 )
 
 FIND_OPERATIONS = """
@@ -143,9 +167,9 @@ class Writes:
 
     ``accounts``: id, seq as it was read, seq, debt, balance, what was used, next expiry, held. ``grants``: id, balance,
     held.
-    ``operations``: account, id, kind, request and answer (JSON), actor, request id. ``entries``: account, seq, kind,
-    operation id, grant, credits, balance after, actor, request id, price (cents, credits, currency), effective at
-    (None: the transaction's instant).
+    ``operations``: id, account, kind, request and answer (JSON), actor, request id. ``entries``: operation id, account,
+    seq, kind, grant, credits, balance after, actor, request id, price (cents, credits, currency), effective at (None:
+    the transaction's instant).
     """
 
     accounts: list[tuple[Any, ...]] = field(default_factory=list)
@@ -212,7 +236,7 @@ async def write_batch(session: Session, writes: Writes) -> None:
     or the key of its hold."""
     *accounts, held_by_account = columns(sorted(writes.accounts), 8)
     *grants, held_by_grant = columns(writes.grants, 3)
-    written = (*accounts, *grants, *columns(writes.operations, 7), *columns(writes.entries, 13))
+    written = (*accounts, *grants, *thrifty_columns(writes.operations, 7), *thrifty_columns(writes.entries, 13))
     if writes.holds:
         await session.fetch(WRITE_BATCH_WITH_HOLDS, *written, held_by_account, held_by_grant, *writes.holds.columns())
     else:

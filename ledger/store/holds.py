@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.burning import SpendableGrant
 from ledger.rules.holding import Hold, HoldState
+from ledger.store.arrays import columns
 
 _HOLD = "operation_id, credits, made_by, held_until, created_at, state, closed_at"
 _PARTS = """
@@ -193,11 +194,6 @@ def found_holds(rows: Iterable[Any], grants: Mapping[UUID, Sequence[SpendableGra
 def _put_in_turn(hold: Hold, place_of: Mapping[UUID, int]) -> None:
     """Brings the parts into burn order."""
     hold.parts.sort(key=lambda part: place_of[part[0].grant_id])
-
-
-def columns(rows: Sequence[tuple[Any, ...]], width: int) -> tuple[Sequence[Any], ...]:
-    """The rows' columns; ``width`` of them, also where there is no row."""
-    return tuple(zip(*rows, strict=True)) if rows else ((),) * width
 
 
 def _lists(*arrays: Sequence[Any]) -> tuple[list[Any], ...]:
