@@ -27,6 +27,8 @@ class Admin:
     """The holder of the admin token."""
 
     actor: str = "admin"
+    # The kind of token: a hold obeys only the kind that made it.
+    kind: str = "admin"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Holder:
     """The holder of an account's token."""
 
     account_id: str
+    kind: str = "account"
 
     @property
     def actor(self) -> str:

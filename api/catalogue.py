@@ -48,6 +48,9 @@ CATALOGUE: dict[str, ErrorKind] = {
         "The id was used before with another payload",
         "Send the first payload again to get its answer, or take a new id.",
     ),
+    "hold-closed": ErrorKind(
+        409, "The hold is over", "Read its state in the problem; place a new hold, or consume. Nothing was changed."
+    ),
     "stage-forbids": ErrorKind(
         409, "The grant is at a stage that does not allow this", "Read the grant: its mirroring has ended already."
     ),

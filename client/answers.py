@@ -241,6 +241,44 @@ class Explanation(Answer):
     entries: Page[Entry]
 
 
+class Hold(Answer):
+    """Credits that are set aside until ``expires_at``. ``held`` is what all open holds of the account keep.
+
+    ``paid_by`` is the account whose credits they are; only the WebSocket says it, here and in the answers below.
+    """
+
+    operation_id: str
+    credits: int
+    state: str
+    expires_at: datetime | None
+    created_at: datetime
+    allocations: list[Allocation]
+    held: int
+    debt: int
+    remaining_balance: int
+    net_balance: int
+    replayed: bool
+    paid_by: str | None = None
+
+
+class Settlement(Consumption):
+    """What a hold's work has cost. ``given_back`` is what the hold had kept beyond that."""
+
+    given_back: int
+
+
+class Release(Answer):
+    """What a hold gave back; nothing, where its time was over before."""
+
+    operation_id: str
+    given_back: int
+    debt: int
+    remaining_balance: int
+    net_balance: int
+    replayed: bool
+    paid_by: str | None = None
+
+
 class BalanceNews(Balance):
     """A balance that the service told over the WebSocket. ``auto_topup_added`` credits have just been bought.
 

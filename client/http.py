@@ -9,6 +9,7 @@ Example::
 
 from collections.abc import AsyncGenerator
 from datetime import datetime
+from typing import Any
 
 import httpx
 
@@ -18,11 +19,14 @@ from client.answers import (
     Consumption,
     Grant,
     Granted,
+    Hold,
     MovedClock,
     OrderTaken,
     Page,
     PaymentMethod,
+    Release,
     Revocation,
+    Settlement,
 )
 from client.history import HistoryCalls
 from client.sending import in_path
@@ -108,6 +112,32 @@ class GrantflowClient(HistoryCalls):
             body["onInsufficient"] = on_insufficient
         sent = await self._send("POST", f"/v1/accounts/{in_path(account_id)}/consumptions", body, repeatable=True)
         return Consumption.model_validate(sent.json())
+
+    async def hold(self, account_id: str, *, operation_id: str, credits: int, ttl_seconds: int) -> Hold:
+        """Sets credits aside for so many seconds. ``operation_id`` makes it safe to repeat, and names the hold."""
+        body = {"operationId": operation_id, "credits": credits, "ttlSeconds": ttl_seconds}
+        sent = await self._send("POST", f"/v1/accounts/{in_path(account_id)}/holds", body, repeatable=True)
+        return Hold.model_validate(sent.json())
+
+    async def extend_hold(self, operation_id: str, *, ttl_seconds: int, account_id: str | None = None) -> Hold:
+        """Lets the hold live so many seconds from now, never shorter. ``account_id`` is for the admin, here and below,
+        where several accounts have a hold of this id."""
+        return Hold.model_validate(await self._on_hold(operation_id, "extend", account_id, ttlSeconds=ttl_seconds))
+
+    async def settle_hold(self, operation_id: str, *, credits: int, account_id: str | None = None) -> Settlement:
+        """Ends the hold and books what the work has really cost, also after its time. Refused has the code
+        ``hold-closed`` after a release."""
+        return Settlement.model_validate(await self._on_hold(operation_id, "settle", account_id, credits=credits))
+
+    async def release_hold(self, operation_id: str, *, account_id: str | None = None) -> Release:
+        """Ends the hold with nothing spent."""
+        return Release.model_validate(await self._on_hold(operation_id, "release", account_id))
+
+    async def _on_hold(self, operation_id: str, verb: str, account_id: str | None, **body: int) -> dict[str, Any]:
+        named = {} if account_id is None else {"accountId": account_id}
+        path = f"/v1/holds/{in_path(operation_id)}/{verb}"
+        sent: dict[str, Any] = (await self._send("POST", path, body | named, repeatable=True)).json()
+        return sent
 
     async def find_grant(self, operation_id: str) -> Grant:
         """The grant that was made under this operation id."""

@@ -25,7 +25,16 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from client.answers import ActionFailed, Balance, BalanceNews, Consumption, GrantStatus
+from client.answers import (
+    ActionFailed,
+    Balance,
+    BalanceNews,
+    Consumption,
+    GrantStatus,
+    Hold,
+    Release,
+    Settlement,
+)
 from client.errors import Refused, Unreachable
 
 FIRST_PAUSE_SECONDS = 0.1
@@ -99,6 +108,29 @@ class GrantflowSocket:
         asked = {"operationId": operation_id, "credits": credits, "repoUrl": self._repo_url}
         fields = {name: value for name, value in asked.items() if value is not None}
         return Consumption.model_validate(await self._ask("consume", **fields))
+
+    async def hold(self, operation_id: str, credits: int, ttl_seconds: int) -> Hold:
+        """Sets credits of the account aside for so many seconds."""
+        asked = {
+            "operationId": operation_id,
+            "credits": credits,
+            "ttlSeconds": ttl_seconds,
+            "repoUrl": self._repo_url,
+        }
+        fields = {name: value for name, value in asked.items() if value is not None}
+        return Hold.model_validate(await self._ask("hold", **fields))
+
+    async def extend(self, operation_id: str, ttl_seconds: int) -> Hold:
+        """Lets a hold live so many seconds from now, never shorter."""
+        return Hold.model_validate(await self._ask("extend", operationId=operation_id, ttlSeconds=ttl_seconds))
+
+    async def settle(self, operation_id: str, credits: int) -> Settlement:
+        """Ends a hold with what the work has really cost."""
+        return Settlement.model_validate(await self._ask("settle", operationId=operation_id, credits=credits))
+
+    async def release(self, operation_id: str) -> Release:
+        """Ends a hold with nothing spent."""
+        return Release.model_validate(await self._ask("release", operationId=operation_id))
 
     async def grant_status(self, operation_id: str) -> GrantStatus:
         """Where the grant stands; its workflow answers."""

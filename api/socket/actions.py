@@ -6,9 +6,21 @@ from api.auth import Holder
 from api.calls import new_call
 from api.parts import Parts
 from api.problems import Problem, problem_of
+from api.socket.holds import about_hold
 from api.socket.messages import ActionError, ConsumeResponse, GrantStatusResponse, InitResponse, Pong, UsageResponse
 from api.socket.outbox import Outbox
-from api.socket.requests import ClientMessage, Consume, GrantStatusQuestion, Init, Ping, Usage
+from api.socket.requests import (
+    ClientMessage,
+    Consume,
+    Extend,
+    GrantStatusQuestion,
+    Hold,
+    Init,
+    Ping,
+    Release,
+    Settle,
+    Usage,
+)
 from api.wire.balances import balance_fields
 from api.wire.consumptions import consumption_fields
 from api.wire.notices import Notification
@@ -36,6 +48,8 @@ async def act(parts: Parts, account_id: str, message: ClientMessage, outbox: Out
                 outbox.answer(await _grant_status(parts, account_id, message))
             case Consume():
                 outbox.answer(await _consume(parts, account_id, message))
+            case Hold() | Extend() | Settle() | Release():
+                outbox.answer(await about_hold(parts, account_id, message))
             case Ping():
                 outbox.answer(Pong(request_id=message.request_id))
     except Exception as error:

@@ -6,6 +6,7 @@ from typing import Literal
 from api.wire.balances import BalanceFields
 from api.wire.base import Answer
 from api.wire.consumptions import ConsumptionFields
+from api.wire.holds import HoldFields, ReleaseFields, SettlementFields
 from api.wire.notices import Notification
 from messages.grants import GrantStage, GrantStatus, GrantType
 
@@ -50,6 +51,38 @@ class GrantStatusResponse(Answer):
         """The status on the wire; its ``type`` is the grant's and would hide the message's."""
         fields = {name: value for name, value in vars(status).items() if name != "type"}
         return cls(**fields, grant_type=status.type, request_id=request_id, answered_by=answered_by)
+
+
+class HoldResponse(HoldFields):
+    """The answer to ``hold``; ``paidBy`` is the account whose credits are held."""
+
+    type: Literal["hold-response"] = "hold-response"
+    request_id: str
+    paid_by: str
+
+
+class ExtendResponse(HoldFields):
+    """The answer to ``extend``: the hold as it is now."""
+
+    type: Literal["extend-response"] = "extend-response"
+    request_id: str
+    paid_by: str
+
+
+class SettleResponse(SettlementFields):
+    """The answer to ``settle``; ``paidBy`` is the account that paid."""
+
+    type: Literal["settle-response"] = "settle-response"
+    request_id: str
+    paid_by: str
+
+
+class ReleaseResponse(ReleaseFields):
+    """The answer to ``release``; ``paidBy`` is the account whose credits were held."""
+
+    type: Literal["release-response"] = "release-response"
+    request_id: str
+    paid_by: str
 
 
 class ConsumeResponse(ConsumptionFields):

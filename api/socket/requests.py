@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from api.field_errors import field_errors, one_sentence
 from api.socket.repositories import check_repository_url
-from api.wire.base import Credits, Request, Seq
+from api.wire.base import Credits, CreditsOrNone, Request, Seq, TtlSeconds
 from ledger.consuming import OnInsufficient
 
 REQUEST_ID_CHARACTERS_MAX = 128
@@ -59,6 +59,43 @@ class Consume(ClientMessage):
     on_insufficient: OnInsufficient = OnInsufficient.REFUSE
 
 
+class Hold(ClientMessage):
+    """Set credits of the connection's account aside. ``repoUrl`` is where the work will be done."""
+
+    TYPE = "hold"
+
+    operation_id: str
+    credits: Credits
+    ttl_seconds: TtlSeconds
+    repo_url: RepositoryUrl | None = None
+
+
+class Extend(ClientMessage):
+    """Let a hold live so many seconds from now."""
+
+    TYPE = "extend"
+
+    operation_id: str
+    ttl_seconds: TtlSeconds
+
+
+class Settle(ClientMessage):
+    """End a hold with what the work has really cost."""
+
+    TYPE = "settle"
+
+    operation_id: str
+    credits: CreditsOrNone
+
+
+class Release(ClientMessage):
+    """End a hold with nothing spent."""
+
+    TYPE = "release"
+
+    operation_id: str
+
+
 class Ping(ClientMessage):
     """Are you there?"""
 
@@ -66,7 +103,8 @@ class Ping(ClientMessage):
 
 
 KNOWN: dict[str, type[ClientMessage]] = {
-    message.TYPE: message for message in (Init, Usage, GrantStatusQuestion, Consume, Ping)
+    message.TYPE: message
+    for message in (Init, Usage, GrantStatusQuestion, Consume, Hold, Extend, Settle, Release, Ping)
 }
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from ledger.rules.limits import MAX_CREDITS_PER_OPERATION
+from ledger.rules.limits import MAX_CREDITS_PER_OPERATION, MAX_HOLD_SECONDS
 
 
 class Request(BaseModel):
@@ -60,6 +60,8 @@ CreditsOrNone = Annotated[
 
 _DECADE_SECONDS = 10 * 366 * 24 * 3600
 Seconds = Annotated[int, _whole_number(1, _DECADE_SECONDS), _integer_schema(1, _DECADE_SECONDS)]
+
+TtlSeconds = Annotated[int, _whole_number(1, MAX_HOLD_SECONDS), _integer_schema(1, MAX_HOLD_SECONDS)]
 
 _BIGINT_MAX = 2**63 - 1
 Seq = Annotated[int, _whole_number(0, _BIGINT_MAX), _integer_schema(0, _BIGINT_MAX)]

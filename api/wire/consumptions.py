@@ -1,11 +1,12 @@
 """Consumptions on the wire: the same fields over HTTP and over the WebSocket."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
 
 from api.wire.base import Answer, Credits, Request
-from ledger.consuming import Consumed, ConsumeOrder, OnInsufficient
+from ledger.consuming import Allocation, Consumed, ConsumeOrder, OnInsufficient
 from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
 from messages.grants import GrantType
 
@@ -58,22 +59,26 @@ class ConsumptionFields(Answer):
     replayed: bool
 
 
-def consumption_fields(consumed: Consumed) -> dict[str, object]:
-    """The fields of a consumption, by their Python names."""
-    allocations = [
+def allocation_fields(allocations: Iterable[Allocation]) -> list[dict[str, object]]:
+    """The fields of allocations, by their Python names."""
+    return [
         {
             "grant_id": each.grant_id,
             "operation_id": each.operation_id,
             "type": each.type,
             "credits": each.credits,
         }
-        for each in consumed.allocations
+        for each in allocations
     ]
+
+
+def consumption_fields(consumed: Consumed) -> dict[str, object]:
+    """The fields of a consumption, by their Python names."""
     return {
         "operation_id": consumed.operation_id,
         "consumed": consumed.consumed,
         "from_purchased": consumed.from_purchased,
-        "allocations": allocations,
+        "allocations": allocation_fields(consumed.allocations),
         "debt_incurred": consumed.debt_incurred,
         "debt": consumed.debt,
         "remaining_balance": consumed.remaining,

@@ -2,7 +2,7 @@
 
 import typer
 
-from client.cli import accounts, balance, consuming, explaining, granting, grants, history, watch
+from client.cli import accounts, balance, consuming, explaining, granting, grants, history, holding, watch
 
 app = typer.Typer(
     name="grantflow",
@@ -13,6 +13,7 @@ app = typer.Typer(
 )
 app.add_typer(accounts.app, name="account")
 app.add_typer(grants.app, name="grants")
+app.add_typer(holding.app, name="hold")
 granting.add_to(app)
 consuming.add_to(app)
 balance.add_to(app)

@@ -140,18 +140,6 @@ class HoldOfAnother(LedgerError):
         self.operation_id = operation_id
 
 
-class AmbiguousHold(LedgerError):
-    """Several accounts have a hold of this operation id."""
-
-    code = "invalid-request"
-
-    def __init__(self, operation_id: str) -> None:
-        super().__init__(
-            f"accountId: several accounts have a hold {operation_id!r}; send the accountId of the one that is meant."
-        )
-        self.operation_id = operation_id
-
-
 class StageForbids(LedgerError):
     """The grant's mirror is at a stage at which this can't be done."""
 

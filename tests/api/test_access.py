@@ -26,6 +26,10 @@ def _grant() -> dict[str, Any]:
     return {"operationId": new_id(), "type": "admin", "credits": 5}
 
 
+def _hold() -> dict[str, Any]:
+    return {"operationId": new_id(), "credits": 5, "ttlSeconds": 60}
+
+
 RULES = [
     Rule("POST", "/v1/accounts", 403, 403, 201, {"kind": "user", "name": "Ada"}),
     Rule("GET", "/v1/accounts/{account}", 200, 403, 200),
@@ -38,6 +42,11 @@ RULES = [
     Rule("GET", "/v1/accounts/{account}/notices", 200, 403, 200),
     Rule("GET", "/v1/accounts/{account}/explain", 200, 403, 200),
     Rule("POST", "/v1/accounts/{account}/consumptions", 200, 403, 200, {"operationId": new_id(), "credits": 5}),
+    # The admin's repeat of the account's hold is another hold: it would obey another token.
+    Rule("POST", "/v1/accounts/{account}/holds", 201, 403, 409, _hold()),
+    Rule("POST", "/v1/holds/{operation}/extend", 404, 404, 404, {"ttlSeconds": 60}),
+    Rule("POST", "/v1/holds/{operation}/settle", 404, 404, 404, {"credits": 5}),
+    Rule("POST", "/v1/holds/{operation}/release", 404, 404, 404),
     Rule("GET", "/v1/grants/{operation}", 200, 404, 200),
     Rule("GET", "/v1/grants?stage=stuck", 403, 403, 200),
     Rule("POST", "/v1/grants/{operation}/retry", 403, 403, 202, {"reason": "try"}),
