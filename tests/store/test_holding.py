@@ -1,7 +1,6 @@
 """Holds on a real database: what they keep, what they cost, and that they end at their instant without anybody."""
 
 import asyncio
-from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -340,37 +339,6 @@ async def test_one_batch_places_extends_settles_and_spends_in_the_order_of_arriv
     assert numbers(await read_balance(engine, account_id)) == (10, 0, 0, 10)
     assert (await entries(database, account_id))[1:] == [("consumed", -40, 60), ("consumed", -50, 10)]
     assert (await state_of(database, account_id, "c"))[0] == "released"
-    await assert_books_balance(database)
-
-
-async def test_many_holds_at_once_from_several_processes_keep_to_the_unit(
-    database: Database, engine: AsyncEngine
-) -> None:
-    account_id = await open_user(engine)
-    await grant(engine, account_id, "free", 50, GrantType.FREE)
-    await grant(engine, account_id, "g", 50)
-    consumptions = [Consumption(engine) for _ in range(3)]
-
-    async def work(number: int) -> str:
-        consumption = consumptions[number % 3]
-        try:
-            await consumption.hold(HoldOrder(account_id, f"h{number}", 5, 600, request_id=f"r{number}"))
-        except InsufficientCredits:
-            return "refused"
-        if number % 2:
-            await consumption.release(ReleaseOrder(account_id, f"h{number}"))
-            return "released"
-        await consumption.settle(SettleOrder(account_id, f"h{number}", 2))
-        return "settled"
-
-    async with consumptions[0].running(), consumptions[1].running(), consumptions[2].running():
-        outcomes = Counter(await asyncio.gather(*(work(number) for number in range(60))))
-    balance = await read_balance(engine, account_id)
-    assert (balance.held, balance.remaining, balance.usage) == (
-        0,
-        100 - 2 * outcomes["settled"],
-        2 * outcomes["settled"],
-    )
     await assert_books_balance(database)
 
 
