@@ -207,7 +207,9 @@ async def read_holds(
     grants = {spender.account_id: spender.grants for spender in spenders.values()}
     try:
         if named:
-            found = _by_text(found_holds(await session.fetch(NAMED_HOLDS, *columns(named, 2)), grants))
+            # Several items may name the same hold, and it is one hold.
+            rows = await session.fetch(NAMED_HOLDS, *columns(list(dict.fromkeys(named)), 2))
+            found = _by_text(found_holds(rows, grants))
         if due:
             ids = [spender.account_id for spender in due]
             rows = await session.fetch(DUE_HOLDS, ids, due[0].now)
