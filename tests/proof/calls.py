@@ -14,7 +14,7 @@ _CHANGES = ("granted", "consumed", "revoked", "held", "extended", "settled", "re
 def is_change(answer: Answer) -> bool:
     """Whether the account was changed, as far as its caller knows. A repeat's answer says that it was before."""
     if answer["is"] == "swept":
-        return bool(answer["entries"])
+        return bool(answer["events"])
     return answer["is"] in _CHANGES and not answer.get("replayed", False)
 
 
@@ -42,8 +42,10 @@ class Call:
         own: dict[str, tuple[Any, ...]] = {
             "grant": (self.account_id, self.type, self.expires_at),
             "consume": (self.policy,),
+            "hold": (self.ttl_seconds, self.made_by),
         }
-        return self.kind, self.credits, *own.get(self.kind, ())
+        credits = 0 if self.kind == "release" else self.credits
+        return self.kind, credits, *own.get(self.kind, ())
 
     def to_json(self) -> dict[str, Any]:
         """The call for a pipe; ``Call(**it)`` is its inverse."""

@@ -5,8 +5,10 @@ from datetime import datetime
 import asyncpg
 
 _SQL = """
-CREATE TABLE frozen_clock (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), at timestamptz NOT NULL);
-INSERT INTO frozen_clock (at) VALUES (now());
+CREATE TABLE IF NOT EXISTS frozen_clock (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), at timestamptz NOT NULL
+);
+INSERT INTO frozen_clock (at) VALUES (now()) ON CONFLICT DO NOTHING;
 GRANT SELECT ON frozen_clock TO grantflow_app;
 CREATE OR REPLACE FUNCTION ledger_now() RETURNS timestamptz LANGUAGE sql STABLE
 AS $body$ SELECT at FROM frozen_clock WHERE only_row $body$;
@@ -14,7 +16,7 @@ AS $body$ SELECT at FROM frozen_clock WHERE only_row $body$;
 
 
 async def freeze_clock(owner: asyncpg.Connection) -> None:
-    """Makes `ledger_now()` what :func:`set_clock` says. For a database that a test has for itself."""
+    """Makes `ledger_now()` what :func:`set_clock` says. For a database that a test has for itself; safe to repeat."""
     await owner.execute(_SQL)
 
 

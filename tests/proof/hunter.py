@@ -20,7 +20,7 @@ def main(app_url: str, owner_url: str, seed: str, examples: str, steps: str) -> 
     sys.stdout.write(f"ledger: {ledger.__path__[0]}\n")
     try:
         # A mutant is to be caught, not to be understood: no time is spent on a smaller example.
-        calls = run_machine(
+        told = run_machine(
             app_url,
             owner_url,
             examples=int(examples),
@@ -31,7 +31,8 @@ def main(app_url: str, owner_url: str, seed: str, examples: str, steps: str) -> 
     except AssertionError as difference:
         sys.stdout.write(f"found: {difference}\n")
         return FOUND
-    sys.stdout.write(f"calls: {calls}\n")
+    sys.stdout.write(f"calls: {told.total()}\n")
+    sys.stdout.writelines(f"{count:7} {what}\n" for what, count in told.most_common())
     return 0
 
 

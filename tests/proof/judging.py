@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from tests.proof.calls import Answer, Call
+from tests.proof.judging_holds import judge_extension, judge_hold, judge_release, judge_settlement
 from tests.proof.model import EXPIRING, TYPES, ModelAccount, ModelGrant
-
-CONFLICT: Answer = {"is": "idempotency-conflict"}
-NOT_FOUND: Answer = {"is": "not-found"}
+from tests.proof.repeats import CONFLICT, NOT_FOUND, first_answer, known_answer, refused
 
 
 @dataclass
@@ -31,7 +30,7 @@ class ModelLedger:
         return _JUDGES[call.kind](account, call, now)
 
     def _grant(self, account: ModelAccount, call: Call, now: datetime, grant_id: str) -> Answer:
-        known = _known(account, call)
+        known = known_answer(account, call)
         if known is not None:
             return known
         if call.operation_id in self.granted_to:
@@ -57,7 +56,7 @@ class ModelLedger:
             "principal": call.credits,
             "expiresAt": None if expires_at is None else expires_at.isoformat(),
         }
-        return _first(account, call, answer)
+        return first_answer(account, call, answer)
 
 
 def _expiry(account: ModelAccount, call: Call, now: datetime) -> datetime | None:
@@ -66,36 +65,18 @@ def _expiry(account: ModelAccount, call: Call, now: datetime) -> datetime | None
     return account.reset_after(now) if call.expires_at is None else datetime.fromisoformat(call.expires_at)
 
 
-def _known(account: ModelAccount, call: Call, operation_id: str | None = None) -> Answer | None:
-    """The first answer again, the conflict, or None for an id that is free."""
-    if (operation_id or call.operation_id) not in account.taken:
-        return None
-    first, answer = account.taken[operation_id or call.operation_id]
-    return {**answer, "replayed": True} if first.payload == call.payload else CONFLICT
-
-
-def _first(account: ModelAccount, call: Call, answer: Answer, operation_id: str | None = None) -> Answer:
-    """The answer, which its repeats will be given too."""
-    account.taken[operation_id or call.operation_id] = call, answer
-    return answer
-
-
 def _consume(account: ModelAccount, call: Call, now: datetime) -> Answer:
-    known = _known(account, call)
+    known = known_answer(account, call)
     if known is not None:
         return known
     remaining = account.spendable(now)
     room = max(0, account.debt_cap - account.debt) if call.policy == "debt" else 0
     if call.credits > remaining + room:
-        return _refused(call, remaining + room, remaining)
+        return refused(call, remaining + room, remaining)
     account.change()
     drawn, owed = account.burn(call.credits, now)
     answer = {"is": "consumed", "replayed": False, **account.spent(call, drawn, owed, call.operation_id, now)}
-    return _first(account, call, {**answer, **account.numbers(now)})
-
-
-def _refused(call: Call, available: int, remaining: int) -> Answer:
-    return {"is": "insufficient-credits", "needed": call.credits, "available": available, "remaining": remaining}
+    return first_answer(account, call, {**answer, **account.numbers(now)})
 
 
 def _revoke(account: ModelAccount, call: Call, now: datetime) -> Answer:
@@ -108,14 +89,14 @@ def _revoke(account: ModelAccount, call: Call, now: datetime) -> Answer:
     grant = account.grants[call.operation_id]
     revoked, grant.left, grant.revoked = grant.left, 0, True
     account.enter(operation_id, "revoked", call.operation_id, -revoked, now)
-    return _first(account, call, {"is": "revoked", "replayed": False, "revoked": revoked}, operation_id)
+    return first_answer(account, call, {"is": "revoked", "replayed": False, "revoked": revoked}, operation_id)
 
 
 def _sweep(account: ModelAccount, call: Call, now: datetime) -> Answer:
-    entries = len(account.unbooked)
-    if entries:
+    events = account.events
+    if events:
         account.change()
-    return {"is": "swept", "entries": entries}
+    return {"is": "swept", "events": events}
 
 
 def _balance(account: ModelAccount, call: Call, now: datetime) -> Answer:
@@ -137,4 +118,8 @@ _JUDGES: dict[str, Callable[[ModelAccount, Call, datetime], Answer]] = {
     "revoke": _revoke,
     "sweep": _sweep,
     "balance": _balance,
+    "hold": judge_hold,
+    "extend": judge_extension,
+    "settle": judge_settlement,
+    "release": judge_release,
 }

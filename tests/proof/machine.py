@@ -21,21 +21,31 @@ from tests.proof.world import World
 
 R = TypeVar("R")
 
-CREDITS = st.integers(1, 200)
+# Small demands, so that what there is lasts for several; large ones, that go beyond it.
+CREDITS = st.integers(1, 30) | st.integers(1, 30) | st.integers(31, 250)
 DEBT_CAPS = st.sampled_from([0, 60, 300])
 ACCOUNTS_MAX = 3
-# Many end within the hours that pass between two steps, some never do within a run.
-HOURS = st.integers(1, 60) | st.integers(61, 2000)
-MOMENTS = st.sampled_from([timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1)])
-# What is asked for at once is small, so that who comes first matters.
-FEW_CREDITS = st.integers(1, 40)
+NUMBERS = st.integers(0, ACCOUNTS_MAX - 1)
 PLACES = st.integers(0, 1000)
+POLICIES = st.sampled_from(OnInsufficient)
+TYPES = st.sampled_from(GrantType)
+# Many end within the hours that pass between two steps, some never do within a run.
+HOURS = st.integers(1, 12) | st.integers(1, 40) | st.integers(41, 2000)
+MOMENTS = st.sampled_from([timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1)])
+TTL_SECONDS = st.integers(1, 24).map(lambda hours: hours * 3600) | st.integers(1, 86_400)
+MAKERS = st.sampled_from(["account", "account", "admin"])
+ENDS = st.sampled_from(["settle", "settle", "release", "extend"])
+GRANTS = st.lists(st.tuples(TYPES, st.integers(1, 250), st.none() | HOURS), min_size=1, max_size=6)
 AT_ONCE = st.lists(
     st.tuples(
-        st.sampled_from(["consume", "consume", "consume", "grant", "revoke", "repeat", "sweep", "balance"]),
-        FEW_CREDITS,
-        st.sampled_from(OnInsufficient),
-        st.sampled_from(GrantType),
+        st.sampled_from(
+            ["consume"] * 5
+            + ["hold", "hold", "settle", "settle", "release", "extend"]
+            + ["grant", "grant", "repeat", "repeat", "revoke", "sweep", "balance"]
+        ),
+        CREDITS,
+        POLICIES,
+        TYPES,
         PLACES,
     ),
     min_size=2,
@@ -54,6 +64,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.run(self.world.begin())
+        # What has been asked for, accepted or not. The first is always a grant.
         self.past: list[Call] = []
         self.count = 0
 
@@ -73,7 +84,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def play(self, call: Call) -> None:
         """Makes the call, and remembers it for a repeat."""
-        self.past.append(call)
+        if call.operation_id:
+            self.past.append(call)
         self.run(self.world.play(call))
 
     def account(self, number: int) -> str:
@@ -81,30 +93,37 @@ class LedgerMachine(RuleBasedStateMachine):
         ids = list(self.world.model.accounts)
         return ids[number % len(ids)]
 
-    @initialize(debt_cap=DEBT_CAPS)
-    def begin(self, debt_cap: int) -> None:
-        self.run(self.world.open_account(debt_cap=debt_cap))
+    @initialize(debt_cap=DEBT_CAPS, grants=GRANTS)
+    def begin(self, debt_cap: int, grants: list[tuple[GrantType, int, int | None]]) -> None:
+        self._open(debt_cap, grants)
 
-    @rule(debt_cap=DEBT_CAPS)
-    def open(self, debt_cap: int) -> None:
+    @rule(debt_cap=DEBT_CAPS, grants=GRANTS)
+    def open(self, debt_cap: int, grants: list[tuple[GrantType, int, int | None]]) -> None:
         if len(self.world.model.accounts) < ACCOUNTS_MAX:
-            self.run(self.world.open_account(debt_cap=debt_cap))
+            self._open(debt_cap, grants)
 
-    @rule(number=st.integers(0, 2), grant_type=st.sampled_from(GrantType), credits=CREDITS, hours=st.none() | HOURS)
+    def _open(self, debt_cap: int, grants: list[tuple[GrantType, int, int | None]]) -> None:
+        account_id = self.run(self.world.open_account(debt_cap=debt_cap))
+        for grant_type, credits, hours in grants:
+            self.play(self._grant(account_id, grant_type, credits, hours))
+
+    @rule(number=NUMBERS, grant_type=TYPES, credits=CREDITS, hours=st.none() | HOURS)
     def grant(self, number: int, grant_type: GrantType, credits: int, hours: int | None) -> None:
+        self.play(self._grant(self.account(number), grant_type, credits, hours))
+
+    def _grant(self, account_id: str, grant_type: GrantType, credits: int, hours: int | None) -> Call:
         expires_at = None
         if hours is not None and grant_type in EXPIRING:
             expires_at = (self.world.now + timedelta(hours=hours)).isoformat()
-        call = Call("grant", self.account(number), self.new_id(), credits, type=grant_type, expires_at=expires_at)
-        self.play(call)
+        return Call("grant", account_id, self.new_id(), credits, type=grant_type, expires_at=expires_at)
 
-    @rule(number=st.integers(0, 2), credits=CREDITS, policy=st.sampled_from(OnInsufficient))
+    @rule(number=NUMBERS, credits=CREDITS, policy=POLICIES)
     def consume(self, number: int, credits: int, policy: OnInsufficient) -> None:
         self.play(Call("consume", self.account(number), self.new_id(), credits, policy))
 
     @rule(
-        number=st.integers(0, 2),
-        demands=st.lists(st.tuples(CREDITS, st.sampled_from(OnInsufficient)), min_size=2, max_size=6),
+        number=NUMBERS,
+        demands=st.lists(st.tuples(CREDITS, POLICIES), min_size=2, max_size=6),
     )
     def consume_in_one_batch(self, number: int, demands: list[tuple[int, OnInsufficient]]) -> None:
         account_id = self.account(number)
@@ -112,31 +131,59 @@ class LedgerMachine(RuleBasedStateMachine):
         self.past += calls
         self.run(self.world.play_in_one_batch(calls))
 
-    @rule(number=st.integers(0, 2))
-    def sweep(self, number: int) -> None:
-        self.play(Call("sweep", self.account(number)))
+    @rule(number=NUMBERS, credits=CREDITS, ttl_seconds=TTL_SECONDS, made_by=MAKERS)
+    def hold(self, number: int, credits: int, ttl_seconds: int, made_by: str) -> None:
+        account_id = self.account(number)
+        call = Call("hold", account_id, self.new_id(), credits, ttl_seconds=ttl_seconds, made_by=made_by)
+        self.play(call)
+
+    @rule(place=PLACES, kind=ENDS, credits=st.just(0) | CREDITS, ttl_seconds=TTL_SECONDS)
+    def change_a_hold(self, place: int, kind: str, credits: int, ttl_seconds: int) -> None:
+        self.play(replace(self._hold(place), kind=kind, credits=credits, ttl_seconds=ttl_seconds))
+
+    def _hold(self, place: int) -> Call:
+        """One of the last holds, by who made it or now and then by somebody else; any call where there is none."""
+        placed = [call for call in self._accepted() if call.kind == "hold"]
+        call = placed[-1 - place % min(len(placed), 4)] if placed else self.past[-1]
+        return replace(call, made_by="admin") if place % 11 == 0 else call
+
+    @rule(place=PLACES)
+    def operate(self, place: int) -> None:
+        """What operators do: revoke now and then, and let the sweep pass."""
+        if place % 3 == 0:
+            self.play(self._revocation(place))
+        elif place % 3 == 1:
+            self.play(Call("sweep", self.account(place)))
 
     @rule(place=PLACES)
     def repeat(self, place: int) -> None:
-        if self.past:
-            self.play(self.past[place % len(self.past)])
+        self.play(self._taken(place))
 
-    @rule(place=PLACES, kind=st.sampled_from(["grant", "consume"]), credits=CREDITS, number=st.integers(0, 2))
-    def ask_for_something_else(self, place: int, kind: str, credits: int, number: int) -> None:
-        """With an id that may be taken: by the same kind of call or another, on the same account or another."""
-        taken = [call for call in self.past if call.operation_id]
-        if taken:
-            other = replace(taken[place % len(taken)], kind=kind, credits=credits, account_id=self.account(number))
-            self.run(self.world.play(other))
+    @rule(
+        place=PLACES,
+        kind=st.sampled_from(["grant", "consume", "hold", "settle", "release"]),
+        credits=CREDITS,
+        policy=POLICIES,
+    )
+    def ask_for_something_else(self, place: int, kind: str, credits: int, policy: OnInsufficient) -> None:
+        """With an id that is taken: by the same kind of call or another, on the same account or another."""
+        taken = self._taken(place)
+        account_id = self.account(place) if place % 5 == 0 else taken.account_id
+        other = replace(taken, kind=kind, credits=credits, policy=policy, account_id=account_id)
+        self.run(self.world.play(other))
 
-    @rule(place=PLACES)
-    def revoke(self, place: int) -> None:
-        self.play(self._revocation(place))
+    def _taken(self, place: int) -> Call:
+        """A call that was accepted, or now and then one that may have been refused."""
+        known = self.past if place % 7 == 0 else self._accepted()
+        return known[place % len(known)]
+
+    def _accepted(self) -> list[Call]:
+        return [call for account in self.world.model.accounts.values() for call, _ in account.taken.values()]
 
     def _revocation(self, place: int) -> Call:
-        """The end of some grant, which may have come to its end before, or may never have been made."""
+        """The end of some grant, which may have come to its end before, or was never made."""
         granted = [call for call in self.past if call.kind == "grant"]
-        if not granted:
+        if place % 50 == 0:
             return Call("revoke", self.account(place), self.new_id())
         return replace(granted[place % len(granted)], kind="revoke")
 
@@ -148,16 +195,17 @@ class LedgerMachine(RuleBasedStateMachine):
                 calls.append(self._again(calls, place))
             elif kind == "revoke":
                 calls.append(self._revocation(place))
+            elif kind in ("settle", "release", "extend"):
+                calls.append(replace(self._hold(place), kind=kind, credits=credits))
             else:
                 call = Call(kind, self.account(place), self.new_id(), credits, policy, type=grant_type)
                 calls.append(call)
-        self.past += calls
+        self.past += [call for call in calls if call.operation_id]
         self.run(self.world.play_at_once(calls))
 
     def _again(self, calls: list[Call], place: int) -> Call:
         """One of these calls, or of earlier ones, once more."""
-        known = calls or self.past
-        return known[place % len(known)] if known else Call("balance", self.account(place))
+        return calls[place % len(calls)] if calls and place % 2 else self._taken(place)
 
     @rule(hours=HOURS)
     def time_passes(self, hours: int) -> None:

@@ -76,8 +76,9 @@ class ModelAccount:
     # The payload that took an operation id, and the first answer.
     taken: dict[str, tuple[Call, Answer]] = field(default_factory=dict)
     entries: list[ModelEntry] = field(default_factory=list)
-    # What time has done and no change has booked yet.
+    # What time has done and no change has booked yet: the entries, and how many events it was.
     unbooked: list[ModelEntry] = field(default_factory=list)
+    events: int = 0
 
     def copy(self) -> "ModelAccount":
         """Another account that stands where this one stands."""
@@ -91,7 +92,10 @@ class ModelAccount:
 
     def catch_up(self, now: datetime) -> None:
         """Expiries and lapses up to now, in the order of their instants; at one instant the expiry comes first."""
-        for at, lapses, _, name in sorted(self._due(now)):
+        # One at a time: what a lapse gives back may expire next.
+        while due := min(self._due(now), default=None):
+            at, lapses, _, name = due
+            self.events += 1
             if not lapses:
                 grant = self.grants[name]
                 self.leave(f"expire/{name}", "expired", name, grant.left, at, due=True)
@@ -134,7 +138,7 @@ class ModelAccount:
         """Every change begins with booking what time has done."""
         self.seq += 1
         self.entries += [replace(entry, seq=self.seq) for entry in self.unbooked]
-        self.unbooked = []
+        self.unbooked, self.events = [], 0
 
     def enter(
         self, operation_id: str, kind: str, grant: str | None, credits: int, at: datetime, *, due: bool = False
@@ -182,9 +186,13 @@ class ModelAccount:
         return {
             "consumed": sum(credits for _, credits in drawn) + owed,
             "fromPurchased": purchased,
-            "allocations": [[self.grants[name].grant_id, name, self.grants[name].type, each] for name, each in drawn],
+            "allocations": self.allocations(drawn),
             "debtIncurred": owed,
         }
+
+    def allocations(self, drawn: list[tuple[str, int]]) -> list[list[object]]:
+        """What each grant gave, as it is told."""
+        return [[self.grants[name].grant_id, name, self.grants[name].type, credits] for name, credits in drawn]
 
     def reset_after(self, now: datetime) -> datetime:
         """The first of the account's monthly dates after ``now``, counted from its opening each time."""

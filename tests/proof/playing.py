@@ -9,7 +9,18 @@ from uuid import uuid4
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.balances import read_balance
-from ledger.consuming import ConsumeOrder, Consumption, OnInsufficient
+from ledger.consuming import (
+    Consumed,
+    ConsumeOrder,
+    Consumption,
+    ExtendOrder,
+    Held,
+    HoldOrder,
+    OnInsufficient,
+    ReleaseOrder,
+    Settled,
+    SettleOrder,
+)
 from ledger.granting import process_and_grant_credit
 from ledger.revoking import revoke_grant
 from ledger.rules.errors import InsufficientCredits, LedgerError
@@ -29,6 +40,10 @@ class Player:
             "grant": self._grant,
             "consume": self._consume,
             "revoke": self._revoke,
+            "hold": self._hold,
+            "extend": self._extend,
+            "settle": self._settle,
+            "release": self._release,
             "sweep": self._sweep,
             "balance": self._balance,
         }
@@ -73,15 +88,28 @@ class Player:
             call.account_id, call.operation_id, call.credits, policy, actor="spender", request_id=_request_id()
         )
         spent = await self._consumption.consume(order)
-        return {
-            "is": "consumed",
-            "replayed": spent.replayed,
-            "consumed": spent.consumed,
-            "fromPurchased": spent.from_purchased,
-            "allocations": _allocations(spent),
-            "debtIncurred": spent.debt_incurred,
-            **_after(spent),
-        }
+        return {"is": "consumed", **_spent(spent)}
+
+    async def _hold(self, call: Call) -> Answer:
+        order = HoldOrder(
+            *(call.account_id, call.operation_id, call.credits, call.ttl_seconds, call.made_by, "", _request_id())
+        )
+        return {"is": "held", **_held(await self._consumption.hold(order))}
+
+    async def _extend(self, call: Call) -> Answer:
+        order = ExtendOrder(call.account_id, call.operation_id, call.ttl_seconds, call.made_by, "", _request_id())
+        return {"is": "extended", **_held(await self._consumption.extend(order))}
+
+    async def _settle(self, call: Call) -> Answer:
+        order = SettleOrder(call.account_id, call.operation_id, call.credits, call.made_by, "", _request_id())
+        settled = await self._consumption.settle(order)
+        return {"is": "settled", **_spent(settled), "givenBack": settled.given_back}
+
+    async def _release(self, call: Call) -> Answer:
+        order = ReleaseOrder(call.account_id, call.operation_id, call.made_by, "", _request_id())
+        released = await self._consumption.release(order)
+        answer = {"replayed": released.replayed, "givenBack": released.given_back}
+        return {"is": "released", **answer, **_after(released)}
 
     async def _revoke(self, call: Call) -> Answer:
         revocation = await revoke_grant(
@@ -90,7 +118,7 @@ class Player:
         return {"is": "revoked", "replayed": revocation.replayed, "revoked": revocation.revoked}
 
     async def _sweep(self, call: Call) -> Answer:
-        return {"is": "swept", "entries": await book_due(self.engine, call.account_id)}
+        return {"is": "swept", "events": await book_due(self.engine, call.account_id)}
 
     async def _balance(self, call: Call) -> Answer:
         balance = await read_balance(self.engine, call.account_id)
@@ -118,6 +146,30 @@ def _request_id() -> str:
 
 def _instant(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat()
+
+
+def _spent(spent: Consumed | Settled) -> Answer:
+    return {
+        "replayed": spent.replayed,
+        "consumed": spent.consumed,
+        "fromPurchased": spent.from_purchased,
+        "allocations": _allocations(spent),
+        "debtIncurred": spent.debt_incurred,
+        **_after(spent),
+    }
+
+
+def _held(held: Held) -> Answer:
+    return {
+        "replayed": held.replayed,
+        "credits": held.credits,
+        "held": held.held,
+        "state": held.state,
+        "expiresAt": _instant(held.expires_at),
+        "createdAt": _instant(held.created_at),
+        "allocations": _allocations(held),
+        **_after(held),
+    }
 
 
 def _allocations(spent: Any) -> list[list[Any]]:

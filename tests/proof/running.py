@@ -1,6 +1,7 @@
 """Runs the machine on a database, in an event loop of its own."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -21,10 +22,10 @@ def run_machine(
     steps: int,
     seeded: int | None = None,
     phases: Sequence[Phase] = EVERYTHING,
-) -> int:
-    """Runs that many examples of that many steps and gives the number of calls. Raises whatever is found.
+) -> Counter[str]:
+    """Runs that many examples of that many steps and gives how often which call was told what.
 
-    ``seeded`` is Hypothesis' seed; without it the profile decides.
+    ``seeded`` is Hypothesis' seed; without it the profile decides. Raises whatever is found.
     """
     loop = asyncio.new_event_loop()
     resources = AsyncExitStack()
@@ -45,7 +46,7 @@ def run_machine(
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         )
         run_state_machine_as_test(Machine if seeded is None else seed(seeded)(Machine), settings=chosen)
-        return Machine.world.calls
+        return Machine.world.told
     except BaseException as failure:
         if not Machine.found:
             raise

@@ -48,7 +48,8 @@ class World:
         self.players = players
         self.model = ModelLedger()
         self.now = BEGINNING
-        self.calls = 0
+        # How often which call was told what.
+        self.told: Counter[str] = Counter()
         self._journal: list[str] = []
 
     async def begin(self) -> None:
@@ -72,34 +73,48 @@ class World:
 
     async def play(self, call: Call) -> Answer:
         """One call, and nobody else's meanwhile."""
-        self.calls += 1
-        told = await self.players[0].play(call)
+        told = await self._play(call, self.players[0])
         expected = self.model.judge(call, self.now, grant_id=told.get("grantId", ""))
         assert told == expected, f"{call}\nwas told      {told}\nthe model says {expected}"
         return told
 
+    @property
+    def calls(self) -> int:
+        """How many calls were made, not counting the reads of every check."""
+        return self.told.total()
+
+    async def _play(self, call: Call, player: Player) -> Answer:
+        heard = await hear(player, call)
+        self._count([heard])
+        return heard.answer
+
+    def _count(self, heard: Sequence[Heard]) -> None:
+        for each in heard:
+            again = " again" if each.answer.get("replayed") else ""
+            self.told[f"{each.call.kind}: {each.answer['is']}{again}"] += 1
+
     async def play_in_one_batch(self, calls: Sequence[Call]) -> None:
         """Calls that one process takes together: each is judged in its turn. Ids must differ."""
-        self.calls += len(calls)
-        told = await asyncio.gather(*map(self.players[0].play, calls))
+        told = await asyncio.gather(*(self._play(call, self.players[0]) for call in calls))
         expected = [self.model.judge(call, self.now) for call in calls]
         assert told == expected, f"{calls}\nwere told      {told}\nthe model says {expected}"
 
     async def play_at_once(self, calls: Sequence[Call]) -> None:
         """Calls that come to all processes at once; an order of them must explain what they are told."""
-        self.calls += len(calls)
         before = min((account.seq for account in self.model.accounts.values()), default=0)
         heard = await asyncio.gather(
             *(hear(self.players[place % len(self.players)], call) for place, call in enumerate(calls))
         )
+        self._count(heard)
         changes = await read_changes(self.owner, list(self.model.accounts), after=before)
         self.model = find_order(self.model, with_changes(heard, changes), self.now)
 
     async def check(self) -> None:
         """Balances, journal and books, of all accounts."""
         for account_id in self.model.accounts:
-            await self.play(Call("balance", account_id))
-            self.calls -= 1
+            told = await self.players[0].play(Call("balance", account_id))
+            expected = self.model.judge(Call("balance", account_id), self.now)
+            assert told == expected, f"{account_id}\nhas           {told}\nthe model has {expected}"
         accounts = list(self.model.accounts)
         assert await wrong_books(self.owner, accounts) == []
         rows = await self.owner.fetch(_JOURNAL, accounts)
