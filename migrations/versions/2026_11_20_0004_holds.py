@@ -63,7 +63,6 @@ def upgrade() -> None:
         sa.CheckConstraint("made_by IN ('admin', 'account')", name=op.f("ck_holds_made_by")),
         sa.CheckConstraint("credits > 0", name=op.f("ck_holds_credits")),
         sa.CheckConstraint("(state = 'open') = (closed_at IS NULL)", name=op.f("ck_holds_closed_at")),
-        _deferred(["account_id", "operation_id"], "operations", "fk_holds_account_id_operation_id"),
         sa.PrimaryKeyConstraint("account_id", "operation_id", name=op.f("pk_holds")),
     )
     op.create_index(op.f("ix_holds_operation_id_account_id"), "holds", ["operation_id", "account_id"])
@@ -75,8 +74,6 @@ def upgrade() -> None:
         sa.Column("grant_id", sa.UUID(), nullable=False),
         sa.Column("credits", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("credits > 0", name=op.f("ck_hold_parts_credits")),
-        _deferred(["account_id", "grant_id"], "grants", "fk_hold_parts_account_id_grant_id"),
-        _deferred(["account_id", "operation_id"], "holds", "fk_hold_parts_account_id_operation_id"),
         sa.PrimaryKeyConstraint("account_id", "operation_id", "grant_id", name=op.f("pk_hold_parts")),
     )
     for privilege in PRIVILEGES:
@@ -100,13 +97,3 @@ def _check(table: str, name: str, condition: str) -> None:
     op.drop_constraint(op.f(full_name), table, type_="check")
     op.create_check_constraint(op.f(full_name), table, condition, postgresql_not_valid=True)
     op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {full_name}")
-
-
-def _deferred(columns: list[str], table: str, name: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        columns,
-        [f"{table}.{column}" for column in columns],
-        name=op.f(name),
-        deferrable=True,
-        initially="DEFERRED",
-    )

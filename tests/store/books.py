@@ -72,6 +72,12 @@ _CHECKS = (
     GROUP BY h.account_id, operation_id, h.credits HAVING coalesce(sum(p.credits), 0) <> h.credits
     """,
     """
+    SELECT p.account_id, 'a part of hold ' || p.operation_id || ' is of no grant or no hold of the account'
+    FROM hold_parts p LEFT JOIN grants g ON g.account_id = p.account_id AND g.grant_id = p.grant_id
+        LEFT JOIN holds h ON h.account_id = p.account_id AND h.operation_id = p.operation_id
+    WHERE (g.grant_id IS NULL OR h.credits IS NULL) AND {mine:p}
+    """,
+    """
     SELECT h.account_id, 'hold ' || h.operation_id || ' is of no operation'
     FROM holds h LEFT JOIN operations o USING (account_id, operation_id)
     WHERE o.kind IS DISTINCT FROM 'hold' AND {mine:h}

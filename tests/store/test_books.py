@@ -43,6 +43,7 @@ PLANTED = {
     "is held, by its open holds": "UPDATE grants SET held = 1 WHERE live",
     "the parts of hold h sum to 0": _HOLD,
     "hold h is of no operation": _HOLD,
+    "a part of hold h is of no grant": "INSERT INTO hold_parts SELECT account_id, 'h', grant_id, 1 FROM grants LIMIT 1",
     "its latest entries are of change": "UPDATE accounts SET seq = 1",
     "the one before it of": _entry().replace("seq, 'consumed'", "seq - 1, 'consumed'"),
     "is of no account": _entry(account="gen_random_uuid()"),

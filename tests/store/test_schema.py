@@ -117,13 +117,8 @@ REFUSED_HOLDS = {
     "ck_holds_credits": "UPDATE holds SET credits = 0",
     "ck_holds_closed_at": "UPDATE holds SET closed_at = now()",
     "pk_holds": "INSERT INTO holds SELECT * FROM holds",
-    "fk_holds_account_id_operation_id": "INSERT INTO holds SELECT account_id, 'unclaimed', credits, state, made_by, "
-    "held_until, created_at FROM holds",
     "ck_hold_parts_credits": "UPDATE hold_parts SET credits = 0",
     "pk_hold_parts": "INSERT INTO hold_parts SELECT * FROM hold_parts",
-    "fk_hold_parts_account_id_grant_id": "UPDATE hold_parts SET account_id = (SELECT account_id FROM accounts "
-    "WHERE account_id <> hold_parts.account_id)",
-    "fk_hold_parts_account_id_operation_id": "UPDATE hold_parts SET operation_id = 'none'",
 }
 
 REFUSED = {**REFUSED_UPDATES, **REFUSED_ENTRIES, **REFUSED_HOLDS}
