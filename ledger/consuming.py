@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
 
-import asyncpg
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from ledger.batch import Batches, OperationTaken
 from ledger.changes import ANNOUNCE_PAUSE_SECONDS, AccountChange, announce_all
-from ledger.deciding import Decision, Item, answer_recorded, decide
+from ledger.deciding import Item
 from ledger.demands import (
     Allocation,
     Answer,
@@ -38,21 +38,12 @@ from ledger.demands import (
     Settled,
     SettleOrder,
 )
-from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS, PERSISTENCE_OF_BATCHES, repeat
+from ledger.repeating import LOCK_TIMEOUT, PATIENCE_SECONDS
 from ledger.rules.burning import OnInsufficient
 from ledger.rules.errors import HoldClosed, InsufficientCredits, LedgerError, LedgerUnavailable
 from ledger.rules.limits import MAX_DESCRIPTION_LENGTH
 from ledger.rules.orders import check_cost, check_credits, check_hold_id, check_operation_id, check_text, check_ttl
-from ledger.session import Isolation, Session
 from ledger.store.accounts import check_account_id
-from ledger.store.consumptions import (
-    AccountsMoved,
-    find_free,
-    find_operations,
-    read_holds,
-    read_spenders,
-    write_batch,
-)
 from ledger.waiting import FairQueue
 
 __all__ = [
@@ -79,8 +70,6 @@ WAITING_MAX_PER_ACCOUNT = WAITING_MAX // 2
 FINISH_SECONDS = 5
 
 _WHAT = "consume"
-# An id that is taken collides with whichever of its rows is written first.
-_CLAIMS = ("pk_operations", "pk_holds", "pk_hold_parts")
 _DONE = {"consume": "consumed", "hold": "held", "extend": "extended", "settle": "settled", "release": "released"}
 
 BATCH_SIZES = Histogram(
@@ -90,10 +79,6 @@ WAITING = Gauge("grantflow_consumptions_waiting", "Consumptions that wait for th
 OUTCOMES = Counter("grantflow_consumptions", "Consumptions that were answered, by outcome", ["outcome"])
 
 _log = logging.getLogger(__name__)
-
-
-class _OperationTaken(Exception):
-    """An operation id of the batch is taken. Which one, and what it was used for, has to be looked up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -121,8 +106,7 @@ class Consumption:
         waiting_max_per_account: int = WAITING_MAX_PER_ACCOUNT,
     ) -> None:
         self._engine = engine
-        self._reads = Session(engine, Isolation.READ_COMMITTED)
-        self._writes = Session(engine, Isolation.SERIALIZABLE)
+        self._batches = Batches(engine)
         self._batch_max = batch_max
         self._queue: FairQueue[str, _Call] = FairQueue(limit=waiting_max, limit_per_key=waiting_max_per_account)
         self._arrived = asyncio.Event()
@@ -145,8 +129,7 @@ class Consumption:
             _tell([(call, _stopped()) for call in self._queue.take(len(self._queue))])
             self._changed.set()
             await _end(announcer)
-            await self._reads.close()
-            await self._writes.close()
+            await self._batches.close()
 
     async def consume(self, order: ConsumeOrder) -> Consumed:
         """Spends the credits; answers when that is committed. A repeat gets the first answer, with ``replayed``.
@@ -261,16 +244,19 @@ class Consumption:
         outcomes: dict[Item, Outcome] = {}
         waiting = items
         while waiting:
+            BATCH_SIZES.observe(len(waiting))
             try:
-                decision = await self._transact(waiting)
-            except _OperationTaken:
-                found = await self._recorded(waiting)
+                decision = await self._batches.settle(waiting, what=_WHAT)
+            except OperationTaken:
+                found = await self._batches.recorded(waiting)
                 if not found:
                     raise
             except LedgerUnavailable as error:
                 if error.reason != LOCK_TIMEOUT:
                     raise
-                found = await self._held(waiting, error)
+                # Somebody sits on one of the accounts. The others need not suffer for it.
+                free = await self._batches.free_accounts(list({item.order.account_id for item in waiting}))
+                found = {item: error for item in waiting if item.order.account_id not in free}
                 if not found:
                     raise
             else:
@@ -278,57 +264,11 @@ class Consumption:
                 self._announce(decision.changes)
                 # Nobody who repeats an accepted request must hear that credits are lacking now, or the hold is closed.
                 refused = [item for item in waiting if isinstance(outcomes[item], InsufficientCredits | HoldClosed)]
-                outcomes |= await self._recorded(refused)
+                outcomes |= await self._batches.recorded(refused)
                 break
             outcomes |= found
             waiting = [item for item in waiting if item not in found]
         return outcomes
-
-    async def _transact(self, items: Sequence[Item]) -> Decision:
-        """Reads, decides and writes, all of it again where something has changed in between."""
-        demands: dict[str, int] = {}
-        named: list[tuple[str, str]] = []
-        for item in items:
-            account_id = item.order.account_id
-            demands[account_id] = demands.get(account_id, 0) + item.demand
-            if item.hold is not None:
-                named.append((account_id, item.hold))
-
-        async def attempt() -> Decision:
-            spenders = await read_spenders(self._reads, demands)
-            try:
-                holds = await read_holds(self._reads, spenders, named)
-            except AccountsMoved as error:
-                raise asyncpg.SerializationError("an account has changed while its holds were read") from error
-            decision = decide(spenders, holds, items)
-            if decision.changes:
-                for item in items:
-                    item.may_be_written = True
-                try:
-                    await write_batch(self._writes, decision.writes)
-                except asyncpg.UniqueViolationError as error:
-                    if error.constraint_name not in _CLAIMS:
-                        raise
-                    raise _OperationTaken from error
-            return decision
-
-        BATCH_SIZES.observe(len(items))
-        return await repeat(attempt, what=_WHAT, persistence=PERSISTENCE_OF_BATCHES)
-
-    async def _recorded(self, items: Sequence[Item]) -> dict[Item, Outcome]:
-        """The outcomes of those items whose operation ids are taken. What is recorded never changes, so that it may
-        be read outside the transaction, where it is in nobody's way."""
-        if not items:
-            return {}
-        keys = [item.key for item in items]
-        recorded = await repeat(lambda: find_operations(self._reads, keys), what="find consumptions")
-        return {item: answer_recorded(item, recorded[item.key]) for item in items if item.key in recorded}
-
-    async def _held(self, items: Sequence[Item], error: LedgerUnavailable) -> dict[Item, Outcome]:
-        """The outcomes of those whose accounts somebody sits on. The others need not suffer for it."""
-        accounts = list({item.order.account_id for item in items})
-        free = await repeat(lambda: find_free(self._reads, accounts), what="find free accounts")
-        return {item: error for item in items if item.order.account_id not in free}
 
     def _announce(self, changes: dict[UUID, int]) -> None:
         self._changes |= changes

@@ -75,11 +75,12 @@ class Item:
 
 @dataclass(slots=True)
 class Decision:
-    """What becomes of each item, what is to be written for it, and the accounts' new change numbers."""
+    """What becomes of each item, what is to be written for it, the accounts' new change numbers, and how they stand."""
 
     outcomes: dict[Item, Outcome]
     writes: Writes
     changes: dict[UUID, int]
+    books: dict[str, Book]
 
 
 def decide(spenders: Mapping[str, Spender], holds: Mapping[str, FoundHolds], items: Iterable[Item]) -> Decision:
@@ -116,7 +117,8 @@ def decide(spenders: Mapping[str, Spender], holds: Mapping[str, FoundHolds], ite
             outcomes[item] = answer
     for book in books.values():
         book.close(writes)
-    return Decision(outcomes, writes, {book.spender.account_id: book.seq for book in books.values() if book.changed})
+    changes = {book.spender.account_id: book.seq for book in books.values() if book.changed}
+    return Decision(outcomes, writes, changes, books)
 
 
 def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:

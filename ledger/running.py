@@ -134,6 +134,21 @@ class Book:
             for hold in self.holdings.moved.values():
                 writes.holds.change(account_id, hold)
 
+    def left(self) -> Spender:
+        """The account as it has been written, for the next batch; where only consumption has taken from it."""
+        purse, spender = self.purse, self.spender
+        return Spender(
+            account_id=spender.account_id,
+            debt=purse.debt,
+            debt_cap=purse.debt_cap,
+            balance=purse.remaining + purse.held,
+            held=purse.held,
+            next_expiry=spender.next_expiry,
+            seq=self.seq,
+            now=spender.now,
+            grants=purse.rest(),
+        )
+
     def _next_expiry(self) -> datetime | None:
         bound, holdings = self.spender.next_expiry, self.holdings
         if not is_live(bound, self.spender.now):

@@ -66,6 +66,10 @@ class Purse:
         """What the grants have, held or not, less debt."""
         return self.remaining + self.held - self.debt
 
+    def rest(self) -> list[SpendableGrant]:
+        """The grants that have something to give still, and those behind them."""
+        return self.grants[self._first :]
+
     def burn(self, credits: int, on_insufficient: OnInsufficient) -> "Burned":
         """Takes ``credits`` from the grants in their order, and the rest as debt if that is allowed.
 
