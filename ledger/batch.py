@@ -1,6 +1,6 @@
 """One batch: what it needs is read, the rules decide, what was decided is written, in one SERIALIZABLE transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -9,11 +9,9 @@ from ledger.deciding import Decision, Item, answer_recorded, decide
 from ledger.demands import ConsumeOrder, Outcome
 from ledger.remembering import Memory
 from ledger.repeating import PERSISTENCE_OF_BATCHES, repeat
-from ledger.rules.burning import OnInsufficient
 from ledger.session import Isolation, Session
 from ledger.store.consumptions import (
     AccountsMoved,
-    Spender,
     find_free,
     find_operations,
     read_holds,
@@ -49,51 +47,31 @@ class Batches:
         """
         demands: dict[str, int] = {}
         named: list[tuple[str, str]] = []
-        # Accounts of which more is asked than to spend what is there.
-        special: set[str] = set()
+        about_holds: set[str] = set()
         for item in items:
             order = item.order
             demands[order.account_id] = demands.get(order.account_id, 0) + item.demand
-            if not isinstance(order, ConsumeOrder) or order.on_insufficient is OnInsufficient.DEBT:
-                special.add(order.account_id)
+            if not isinstance(order, ConsumeOrder):
+                about_holds.add(order.account_id)
             if item.hold is not None:
                 named.append((order.account_id, item.hold))
 
         async def attempt() -> Decision:
-            remembered = self._memory.take(demands)
-            for account_id in special & remembered.keys():
-                del remembered[account_id]
-            decision = None
-            if remembered:
-                others = {each: demand for each, demand in demands.items() if each not in remembered}
-                decision = await self._decide(items, others, named, remembered)
-                if any(isinstance(outcome, Exception) for outcome in decision.outcomes.values()):
-                    # Nobody is refused by what may be out of date.
-                    remembered, decision = {}, None
-            if decision is None:
-                decision = await self._decide(items, demands, named, {})
-            await self._write(decision, items, remembered)
+            remembered = self._memory.take({each: demands[each] for each in demands.keys() - about_holds})
+            unknown = {each: demand for each, demand in demands.items() if each not in remembered}
+            spenders = await read_spenders(self._reads, unknown) if unknown else {}
+            try:
+                holds = await read_holds(self._reads, spenders, named)
+            except AccountsMoved as error:
+                raise asyncpg.SerializationError("an account has changed while its holds were read") from error
+            decision = decide(spenders | remembered, holds, items)
+            if decision.changes:
+                await self._write(decision, items, remembered)
             return decision
 
         return await repeat(attempt, what=what, persistence=PERSISTENCE_OF_BATCHES)
 
-    async def _decide(
-        self,
-        items: Sequence[Item],
-        demands: Mapping[str, int],
-        named: Sequence[tuple[str, str]],
-        remembered: dict[str, Spender],
-    ) -> Decision:
-        spenders = await read_spenders(self._reads, demands) if demands else {}
-        try:
-            holds = await read_holds(self._reads, spenders, named)
-        except AccountsMoved as error:
-            raise asyncpg.SerializationError("an account has changed while its holds were read") from error
-        return decide(spenders | remembered, holds, items)
-
-    async def _write(self, decision: Decision, items: Sequence[Item], remembered: Mapping[str, Spender]) -> None:
-        if not decision.changes:
-            return
+    async def _write(self, decision: Decision, items: Sequence[Item], remembered: Iterable[str]) -> None:
         for item in items:
             item.may_be_written = True
         try:

@@ -1,7 +1,8 @@
 """What a process remembers of the accounts that it has just written, so that it need not read them again.
 
 It is never trusted: the writer changes an account only if its ``seq`` is the one that was remembered and time has not
-changed it since (``next_expiry``), and nobody is refused by what was remembered. So it may be out of date, or lost.
+changed it since (``next_expiry``). And it refuses nobody: who asks for more than is remembered is judged by what is
+read. So it may be out of date, or lost.
 """
 
 import time
