@@ -4,7 +4,8 @@ from datetime import datetime
 
 from api.wire.base import Answer, Page
 from api.wire.entries import EntryAnswer
-from ledger.explaining import Explanation, GrantThen, Tally
+from ledger.explaining import Explanation, GrantThen
+from ledger.standing import Tally
 from messages.grants import GrantType
 
 

@@ -21,6 +21,12 @@ from messages.grants import GrantType
 # A statement adds up as many entries of an account as this: well below a second.
 ENTRIES_AT_ONCE = 200_000
 
+# Accounts with more changes than this are added up by themselves, in spans.
+MANY_CHANGES = 20_000
+
+# Pages of accounts stop before this many changes, unless one account has more.
+CHANGES_A_PAGE = 200_000
+
 USAGE_KINDS = ("consumed", "debt-incurred")
 
 
@@ -32,6 +38,7 @@ class AccountBooks:
     debt: int
     balance: int
     held: int
+    usage: int
     next_expiry: datetime | None
     seq: int
     cycle_start: datetime
@@ -86,6 +93,7 @@ async def read_books(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[A
             accounts.c.debt,
             accounts.c.balance,
             accounts.c.held,
+            accounts.c.usage,
             accounts.c.next_expiry,
             accounts.c.seq,
             accounts.c.cycle_start,
@@ -94,10 +102,31 @@ async def read_books(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[A
             accounts.c.created_at,
             LEDGER_NOW.label("now"),
         )
-        .where(accounts.c.account_id == _one_of(account_ids))
+        .where(accounts.c.account_id == one_of(account_ids))
         .order_by(accounts.c.account_id)
     )
     return [AccountBooks(**row._mapping) for row in found]
+
+
+async def next_accounts(tx: AsyncConnection, after: UUID, *, limit: int) -> tuple[list[AccountBooks], bool]:
+    """At most ``limit`` accounts behind the id ``after``, in the order of their ids, and whether there are more.
+
+    There are fewer where they would have more than CHANGES_A_PAGE changes together, but never none.
+    """
+    found = await tx.execute(
+        select(accounts.c.account_id, accounts.c.seq)
+        .where(accounts.c.account_id > after)
+        .order_by(accounts.c.account_id)
+        .limit(limit + 1)
+    )
+    rows: list[Any] = list(found)
+    taken, changes = 0, 0
+    for row in rows[:limit]:
+        changes += row.seq
+        if taken and changes > CHANGES_A_PAGE:
+            break
+        taken += 1
+    return await read_books(tx, [row.account_id for row in rows[:taken]]), taken < len(rows)
 
 
 async def read_grants(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[GrantBooks]:
@@ -118,7 +147,7 @@ async def read_grants(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[
             grants.c.price_cents,
             grants.c.price_credits,
             grants.c.currency,
-        ).where(grants.c.account_id == _one_of(account_ids))
+        ).where(grants.c.account_id == one_of(account_ids))
     )
     return [_grant(row) for row in found]
 
@@ -137,7 +166,7 @@ async def sum_entries(
     extra from ``spent_since`` on (None: from each account's ``cycle_start``).
     """
     first, last = span
-    conditions = [accounts.c.account_id == _one_of(account_ids), journal.c.entry_id > first]
+    conditions = [accounts.c.account_id == one_of(account_ids), journal.c.entry_id > first]
     if last is not None:
         conditions.append(journal.c.entry_id <= last)
     if at is not None:
@@ -168,6 +197,34 @@ async def sum_entries(
     return [_sum(row) for row in found]
 
 
+async def sum_all_entries(
+    tx: AsyncConnection,
+    books: Sequence[AccountBooks],
+    *,
+    at: datetime | None = None,
+    spent_since: datetime | None = None,
+) -> list[EntrySum]:
+    """As :func:`sum_entries`, over all entries of these accounts, in statements that stay short."""
+    sums: list[EntrySum] = []
+    async for account_ids, span in short_spans(tx, books):
+        sums += await sum_entries(tx, account_ids, span=span, at=at, spent_since=spent_since)
+    return sums
+
+
+async def short_spans(
+    tx: AsyncConnection, books: Sequence[AccountBooks]
+) -> AsyncGenerator[tuple[list[UUID], tuple[int, int | None]], None]:
+    """Parts of these accounts' entries, each for one short statement: those of few changes together and whole, the
+    others each by itself, in spans."""
+    few = [each.account_id for each in books if each.seq <= MANY_CHANGES]
+    if few:
+        yield few, (0, None)
+    for each in books:
+        if each.seq > MANY_CHANGES:
+            async for span in spans_of_entries(tx, each.account_id):
+                yield [each.account_id], span
+
+
 async def spans_of_entries(
     tx: AsyncConnection, account_id: UUID, *, at_once: int = ENTRIES_AT_ONCE
 ) -> AsyncGenerator[tuple[int, int | None], None]:
@@ -188,7 +245,8 @@ async def spans_of_entries(
         first = last
 
 
-def _one_of(account_ids: Sequence[UUID]) -> Any:
+def one_of(account_ids: Sequence[UUID]) -> Any:
+    """What a column is compared with to be one of these ids: one array, so that the statement stays the same."""
     return any_(bindparam("accounts", list(account_ids), ARRAY(Uuid)))
 
 

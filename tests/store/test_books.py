@@ -54,8 +54,8 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("words", PLANTED)
-async def test_a_wrong_book_is_seen(database: Database, engine: AsyncEngine, words: str) -> None:
+async def fill_books(database: Database, engine: AsyncEngine) -> None:
+    """Two accounts with entries of most kinds."""
     account_id, owing = await open_user(engine, free_credits=30), await open_user(engine)
     await grant(engine, account_id, "g", 100, GrantType.PURCHASE)
     await grant(engine, account_id, "taken-back", 10)
@@ -63,6 +63,11 @@ async def test_a_wrong_book_is_seen(database: Database, engine: AsyncEngine, wor
     await grant(engine, account_id, "expiring", 5, GrantType.REFERRAL)
     await revoke_grant(engine, "taken-back", reason="", actor="", request_id="")
     await owe(database, owing, 5)
+
+
+@pytest.mark.parametrize("words", PLANTED)
+async def test_a_wrong_book_is_seen(database: Database, engine: AsyncEngine, words: str) -> None:
+    await fill_books(database, engine)
     async with session(database.superuser_url) as superuser:
         assert await wrong_books(superuser) == []
         await superuser.execute("SET session_replication_role = replica")

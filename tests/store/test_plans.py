@@ -30,6 +30,7 @@ from ledger import (
     opening,
     revoking,
     sweeping,
+    verifying,
 )
 from ledger.clock import advance_test_clock
 from ledger.consuming import ConsumeOrder, Consumption, HoldOrder, SettleOrder
@@ -159,6 +160,7 @@ async def _look_back(engine: AsyncEngine, account_id: str) -> None:
     filters = (history.EntryFilter(), history.EntryFilter(now, now, ("granted", "consumed"), upto=9))
     for wanted, after, newest_first in itertools.product(filters, (None, 1), (False, True)):
         await history.entries_of_account(engine, account_id, wanted, after=after, newest_first=newest_first, limit=10)
+    await verifying.verify_page(engine, limit=10)
     for at in (None, now):
         await explaining.explain(engine, account_id, at=at, limit=10)
     assert [each.kind async for each in history.all_entries(engine, account_id, filters[0])] == ["granted"] * 2
