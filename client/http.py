@@ -29,10 +29,11 @@ from client.answers import (
     Settlement,
 )
 from client.history import HistoryCalls
+from client.reports import ReportCalls
 from client.sending import in_path
 
 
-class GrantflowClient(HistoryCalls):
+class GrantflowClient(HistoryCalls, ReportCalls):
     """One service, one token. Methods raise Refused, with the service's words, or Unreachable."""
 
     async def create_account(

@@ -2,7 +2,19 @@
 
 import typer
 
-from client.cli import accounts, balance, consuming, explaining, granting, grants, history, holding, watch
+from client.cli import (
+    accounts,
+    balance,
+    consuming,
+    explaining,
+    granting,
+    grants,
+    history,
+    holding,
+    reports,
+    verifying,
+    watch,
+)
 
 app = typer.Typer(
     name="grantflow",
@@ -19,6 +31,8 @@ consuming.add_to(app)
 balance.add_to(app)
 history.add_to(app)
 explaining.add_to(app)
+verifying.add_to(app)
+reports.add_to(app)
 watch.add_to(app)
 
 __all__ = ["app"]

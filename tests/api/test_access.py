@@ -53,6 +53,8 @@ RULES = [
     Rule("POST", "/v1/grants/{operation}/abandon", 403, 403, 202, {"reason": "enough"}),
     Rule("POST", "/v1/grants/{operation}/revoke", 403, 403, 200, {"reason": "mistake"}),
     Rule("POST", "/v1/tickets", 201, 201, 403),
+    Rule("GET", "/v1/verification", 403, 403, 200),
+    Rule("GET", "/v1/reports/deferred-revenue", 403, 403, 200),
     Rule("POST", "/v1/test-clock", 403, 403, 200, {"advanceSeconds": 1}),
     Rule("GET", "/v1/webhook-events?state=quarantined", 403, 403, 200),
 ]

@@ -20,6 +20,7 @@ from ledger import (
     access,
     balances,
     customers,
+    deferring,
     explaining,
     granting,
     history,
@@ -161,6 +162,7 @@ async def _look_back(engine: AsyncEngine, account_id: str) -> None:
     for wanted, after, newest_first in itertools.product(filters, (None, 1), (False, True)):
         await history.entries_of_account(engine, account_id, wanted, after=after, newest_first=newest_first, limit=10)
     await verifying.verify_page(engine, limit=10)
+    await deferring.deferred_revenue_page(engine, limit=10)
     for at in (None, now):
         await explaining.explain(engine, account_id, at=at, limit=10)
     assert [each.kind async for each in history.all_entries(engine, account_id, filters[0])] == ["granted"] * 2
