@@ -93,10 +93,7 @@ async def _read(tx: AsyncConnection, accounts: Sequence[AccountBooks]) -> _Found
     found.mismatches += _wrong_bounds(accounts, grants, parts)
     found.mismatches += _wrong_holds(accounts, grants, parts)
     found.mismatches += await _wrong_entries(tx, accounts)
-    found.mismatches += [
-        Mismatch(account_id, "unknown-operation", grant_id=grant_id, subject=operation_id)
-        for account_id, grant_id, operation_id in await checks.grants_of_no_operation(tx, ids)
-    ]
+    found.mismatches += await _of_nothing(tx, ids)
     found.entries = sum(each.entries for each in sums)
     _add_up(found.totals, accounts, grants, sums)
     return found
@@ -171,15 +168,12 @@ def _wrong_bounds(
 def _wrong_holds(
     accounts: Sequence[AccountBooks], grants: dict[UUID, GrantBooks], parts: Sequence[checks.OpenPart]
 ) -> Iterator[Mismatch]:
-    by_hold, by_grant, by_account = Counter[tuple[UUID, str]](), Counter[UUID | None](), Counter[UUID]()
+    by_grant, by_account = Counter[UUID | None](), Counter[UUID]()
     asked = {(each.account_id, each.operation_id): each.credits for each in parts}
     for each in parts:
-        by_hold[each.account_id, each.operation_id] += each.part
         by_grant[each.grant_id] += each.part
-    for (account_id, name), credits in asked.items():
+    for (account_id, _), credits in asked.items():
         by_account[account_id] += credits
-        if by_hold[account_id, name] != credits:
-            yield Mismatch(account_id, "hold-parts", by_hold[account_id, name], credits, subject=name)
     for grant in grants.values():
         if by_grant[grant.grant_id] != grant.held:
             yield Mismatch(
@@ -208,6 +202,25 @@ async def _wrong_entries(tx: AsyncConnection, accounts: Sequence[AccountBooks]) 
                 wrong.append(Mismatch(step.account_id, "order", step.seq_before, step.seq, subject=name))
         for account_id, _, operation_id in await checks.entries_of_no_operation(tx, ids, span=span):
             wrong.append(Mismatch(account_id, "unknown-operation", subject=operation_id))
+    return wrong
+
+
+async def _of_nothing(tx: AsyncConnection, ids: Sequence[UUID]) -> list[Mismatch]:
+    """Grants, holds and parts that name something that is not there, and holds that are not the sum of their parts."""
+    wrong = [
+        Mismatch(account_id, "unknown-operation", grant_id=grant_id, subject=operation_id)
+        for account_id, grant_id, operation_id in await checks.grants_of_no_operation(tx, ids)
+    ]
+    for hold in await checks.broken_holds(tx, ids):
+        name = hold.operation_id
+        if hold.parts != hold.credits:
+            wrong.append(Mismatch(hold.account_id, "hold-parts", hold.parts, hold.credits, subject=name))
+        if not hold.claimed:
+            wrong.append(Mismatch(hold.account_id, "unknown-operation", subject=name))
+    wrong += [
+        Mismatch(account_id, "unknown-hold", grant_id=grant_id, subject=operation_id)
+        for account_id, grant_id, operation_id in await checks.parts_of_nothing(tx, ids)
+    ]
     return wrong
 
 

@@ -148,6 +148,61 @@ async def open_parts(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[O
     return [OpenPart(**row._mapping) for row in found]
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenHold:
+    """A hold, open or closed, whose parts sum to something else, or whose operation was not claimed for it."""
+
+    account_id: UUID
+    operation_id: str
+    credits: int
+    parts: int
+    claimed: bool
+
+
+async def broken_holds(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[BrokenHold]:
+    """The broken holds of these accounts; at most EXAMPLES of them."""
+    mine = and_(hold_parts.c.account_id == holds.c.account_id, hold_parts.c.operation_id == holds.c.operation_id)
+    parts = select(func.coalesce(func.sum(hold_parts.c.credits), 0)).where(mine).scalar_subquery()
+    claim = (
+        select(1)
+        .where(
+            operations.c.account_id == holds.c.account_id,
+            operations.c.operation_id == holds.c.operation_id,
+            operations.c.kind == "hold",
+        )
+        .scalar_subquery()
+    )
+    found = await tx.execute(
+        select(holds.c.account_id, holds.c.operation_id, holds.c.credits, parts.label("parts"), claim.label("claim"))
+        .where(holds.c.account_id == one_of(account_ids), or_(parts != holds.c.credits, claim.is_(None)))
+        .limit(EXAMPLES)
+    )
+    return [
+        BrokenHold(row.account_id, row.operation_id, row.credits, int(row.parts), row.claim is not None)
+        for row in found
+    ]
+
+
+async def parts_of_nothing(tx: AsyncConnection, account_ids: Sequence[UUID]) -> list[tuple[UUID, UUID, str]]:
+    """Account, grant and hold of parts of which there is no such grant or hold in the account; at most EXAMPLES."""
+    grant = (
+        select(1)
+        .where(grants.c.account_id == hold_parts.c.account_id, grants.c.grant_id == hold_parts.c.grant_id)
+        .scalar_subquery()
+    )
+    hold = (
+        select(1)
+        .where(holds.c.account_id == hold_parts.c.account_id, holds.c.operation_id == hold_parts.c.operation_id)
+        .scalar_subquery()
+    )
+    found = await tx.execute(
+        select(hold_parts.c.account_id, hold_parts.c.grant_id, hold_parts.c.operation_id)
+        .where(hold_parts.c.account_id == one_of(account_ids), or_(grant.is_(None), hold.is_(None)))
+        .limit(EXAMPLES)
+    )
+    return [(row.account_id, row.grant_id, row.operation_id) for row in found]
+
+
 async def accounts_with_entries_alone(tx: AsyncConnection, after: UUID, upto: UUID) -> list[UUID]:
     """Ids behind ``after`` and up to ``upto`` of which the journal has entries, and which are of no account.
 
