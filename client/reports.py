@@ -11,6 +11,9 @@ from client.sending import Sender
 
 ACCOUNTS_AT_ONCE = 200
 
+# A page of many accounts takes a second; one account with tens of millions of entries is a page, and takes minutes.
+PATIENCE_SECONDS = 600.0
+
 
 class Totals(Answer):
     """Sums of one currency, in credits: ``issued`` = ``spent`` + ``expired`` + ``revoked`` + ``live`` - ``debt``."""

@@ -94,7 +94,7 @@ def _take_in_what_is_due(
     grants: Sequence[GrantBooks], kept: Iterable[KeptPart], tallies: dict[UUID | None, Tally], at: datetime
 ) -> dict[UUID, int]:
     """Adds to the tallies what had happened by itself and is not booked; answers what open holds keep of each grant."""
-    left = {each.grant_id: _left(each, tallies[each.grant_id].balance, at) for each in grants}
+    left = {each.grant_id: _left(each, tallies[each.grant_id].balance) for each in grants}
     holds = _holds(kept, left)
     for hold in holds:
         for grant, part in hold.parts:
@@ -109,9 +109,8 @@ def _take_in_what_is_due(
     return {grant_id: grant.held for grant_id, grant in left.items()}
 
 
-def _left(grant: GrantBooks, balance: int, at: datetime) -> SpendableGrant:
+def _left(grant: GrantBooks, balance: int) -> SpendableGrant:
     price = grant.price
-    revoked = grant.revoked_at is not None and grant.revoked_at <= at
     return SpendableGrant(
         grant.grant_id,
         grant.operation_id,
@@ -121,7 +120,8 @@ def _left(grant: GrantBooks, balance: int, at: datetime) -> SpendableGrant:
         price.cents,
         price.credits,
         price.currency,
-        revoked=revoked,
+        # It is asked for lapses that are not booked; a revocation books those that came before it.
+        revoked=grant.revoked_at is not None,
     )
 
 

@@ -12,7 +12,7 @@ from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with
 from client.cli.screen import complain, note, print_json, print_table, say
 from client.cli.speaking import WRONG_USAGE, speak
 from client.http import GrantflowClient
-from client.reports import DeferredLine, add_up
+from client.reports import PATIENCE_SECONDS, DeferredLine, add_up
 
 app = typer.Typer(help="Reports on all accounts.", no_args_is_help=True)
 
@@ -60,7 +60,7 @@ def deferred_revenue(
                 note(f"{pages:,} pages of accounts")
         return page.at, lines
 
-    as_of, lines = speak(api_url, token, walk)
+    as_of, lines = speak(api_url, token, walk, timeout_seconds=PATIENCE_SECONDS)
     if as_json:
         print_json({"at": as_of.isoformat().replace("+00:00", "Z"), "data": [line.to_wire() for line in lines]})
     elif as_csv:

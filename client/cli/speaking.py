@@ -10,6 +10,7 @@ import typer
 from client.cli.screen import complain, note
 from client.errors import Refused, Unreachable
 from client.http import GrantflowClient
+from client.sending import TIMEOUT_SECONDS
 
 # A person waits: the service gets a second or two to come back.
 ATTEMPTS = 4
@@ -29,11 +30,17 @@ def choose_operation_id(given: str | None) -> str:
     return made_up
 
 
-def speak(api_url: str, token: str, work: Callable[[GrantflowClient], Awaitable[T]]) -> T:
+def speak(
+    api_url: str,
+    token: str,
+    work: Callable[[GrantflowClient], Awaitable[T]],
+    *,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> T:
     """Does the work with a client, or ends the command with the sentence and the exit code that say why not."""
 
     async def with_client() -> T:
-        async with GrantflowClient(api_url, token, attempts=ATTEMPTS) as client:
+        async with GrantflowClient(api_url, token, attempts=ATTEMPTS, timeout_seconds=timeout_seconds) as client:
             return await work(client)
 
     return run(with_client)

@@ -8,7 +8,7 @@ from client.cli.options import DEFAULT_API_URL, ApiUrl, AsJson, Token, help_with
 from client.cli.screen import complain, note, print_json, print_table, say
 from client.cli.speaking import REFUSED, speak
 from client.http import GrantflowClient
-from client.reports import Mismatch, Verification
+from client.reports import PATIENCE_SECONDS, Mismatch, Verification
 
 # Nobody reads more of them on a screen; --json has them all.
 MISMATCHES_SHOWN = 50
@@ -34,7 +34,7 @@ def verify(*, as_json: AsJson = False, api_url: ApiUrl = DEFAULT_API_URL, token:
             note(f"{whole.accounts:,} accounts, {whole.entries:,} entries")
         return whole
 
-    whole = speak(api_url, token, walk)
+    whole = speak(api_url, token, walk, timeout_seconds=PATIENCE_SECONDS)
     if as_json:
         print_json(whole.to_wire())
     else:

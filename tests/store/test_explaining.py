@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,11 +16,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ledger import explaining
 from ledger.balances import Balance, read_balance
 from ledger.clock import advance_test_clock
-from ledger.consuming import ConsumeOrder, Consumption, OnInsufficient
+from ledger.consuming import Consumption, OnInsufficient
+from ledger.demands import ConsumeOrder, ExtendOrder, HoldOrder, ReleaseOrder, SettleOrder
 from ledger.explaining import Explanation, explain
 from ledger.granting import process_and_grant_credit
 from ledger.revoking import revoke_grant
-from ledger.rules.errors import InsufficientCredits, InvalidOrder, UnknownAccount
+from ledger.rules.errors import (
+    HoldClosed,
+    IdempotencyConflict,
+    InsufficientCredits,
+    InvalidOrder,
+    UnknownAccount,
+    UnknownHold,
+)
 from ledger.sweeping import book_due
 from messages.grants import GrantOrder, GrantType
 from tests.conftest import Database, MakeDatabase
@@ -34,12 +43,17 @@ Act = tuple[Any, ...]
 async def spend(engine: AsyncEngine, account_id: str, operation_id: str, credits: int, *, debt: bool = False) -> None:
     """One consumption; one that is refused is none."""
     policy = OnInsufficient.DEBT if debt else OnInsufficient.REFUSE
+    async with spending(engine) as consumption:
+        await consumption.consume(ConsumeOrder(account_id, operation_id, credits, policy))
+
+
+@asynccontextmanager
+async def spending(engine: AsyncEngine) -> AsyncIterator[Consumption]:
+    """Somebody who spends, and does not mind to be refused."""
     consumption = Consumption(engine)
     async with consumption.running():
-        try:
-            await consumption.consume(ConsumeOrder(account_id, operation_id, credits, policy))
-        except InsufficientCredits:
-            return
+        with suppress(InsufficientCredits, HoldClosed):
+            yield consumption
 
 
 async def test_an_expiry_counts_from_its_instant_booked_or_not(engine: AsyncEngine) -> None:
@@ -176,7 +190,10 @@ ACTS = st.lists(
         st.tuples(st.just("grant"), st.sampled_from(GrantType), CREDITS, st.none() | st.integers(1, 1000)),
         st.tuples(st.just("spend"), CREDITS, st.booleans()),
         st.tuples(st.just("revoke"), st.integers(0, 5)),
-        st.tuples(st.just("hold"), st.integers(0, 5), CREDITS, st.integers(1, 24)),
+        st.tuples(st.just("hold"), CREDITS, st.integers(1, 24)),
+        st.tuples(st.just("settle"), st.integers(0, 3), st.integers(0, 80)),
+        st.tuples(st.just("release"), st.integers(0, 3)),
+        st.tuples(st.just("extend"), st.integers(0, 3), st.integers(1, 24)),
         st.tuples(st.just("pass"), st.integers(1, 12) | st.integers(1, 500)),
         st.tuples(st.just("sweep")),
     ),
@@ -189,9 +206,9 @@ ACTS = st.lists(
 class Life:
     """An account to which things happen, and what its balance was after each."""
 
-    database: Database
     engine: AsyncEngine
     account_id: str
+    holds: list[str] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
     seen: list[Balance] = field(default_factory=list)
 
@@ -215,32 +232,35 @@ class Life:
                 expires = hours is not None and kind in (GrantType.FREE, GrantType.REFERRAL)
                 expires_at = now + timedelta(hours=hours) if expires else None
                 self.grants.append(f"{self.account_id}-{number}")
-                order = GrantOrder(self.grants[-1], self.account_id, kind, credits, expires_at=expires_at)
-                await process_and_grant_credit(self.engine, order)
+                await process_and_grant_credit(
+                    self.engine, GrantOrder(self.grants[-1], self.account_id, kind, credits, expires_at=expires_at)
+                )
             case "spend", int(credits), bool(debt):
                 await spend(self.engine, self.account_id, f"spend-{number}", credits, debt=debt)
             case "revoke", int(which) if self.grants:
                 name = self.grants[which % len(self.grants)]
                 await revoke_grant(self.engine, name, reason="", actor="", request_id="")
-            case "hold", int(which), int(credits), int(hours):
-                await book_due(self.engine, self.account_id)
-                await self._hold(f"hold-{number}", which, credits, hours)
+            case "hold", int(credits), int(hours):
+                self.holds.append(f"hold-{number}")
+                order = HoldOrder(self.account_id, self.holds[-1], credits, hours * HOUR_SECONDS)
+                async with spending(self.engine) as consumption:
+                    await consumption.hold(order)
+            case "settle" | "release" | "extend", int(which), *more if self.holds:
+                await self._about_hold(act[0], self.holds[which % len(self.holds)], *more)
             case "pass", int(hours):
                 await advance_test_clock(self.engine, hours * HOUR_SECONDS)
             case ("sweep",):
                 await book_due(self.engine, self.account_id)
 
-    async def _hold(self, name: str, which: int, credits: int, hours: int) -> None:
-        async with session(self.database.owner_url) as owner:
-            free = await owner.fetch(
-                "SELECT operation_id, balance - held AS credits FROM grants "
-                "WHERE account_id = $1 AND balance > held ORDER BY created_at, grant_id",
-                self.account_id,
-            )
-        if free:
-            grant = free[which % len(free)]
-            credits = min(credits, grant["credits"])
-            await place_hold(self.database, self.account_id, name, grant["operation_id"], credits, hours)
+    async def _about_hold(self, what: str, name: str, number: int = 0) -> None:
+        async with spending(self.engine) as consumption:
+            with suppress(UnknownHold, IdempotencyConflict):
+                if what == "settle":
+                    await consumption.settle(SettleOrder(self.account_id, name, number))
+                elif what == "release":
+                    await consumption.release(ReleaseOrder(self.account_id, name))
+                else:
+                    await consumption.extend(ExtendOrder(self.account_id, name, number * HOUR_SECONDS))
 
 
 def test_it_says_what_was_seen_and_what_the_entries_sum_to(make_database: MakeDatabase) -> None:
@@ -264,7 +284,7 @@ def test_it_says_what_was_seen_and_what_the_entries_sum_to(make_database: MakeDa
 
 
 async def _live_and_look_back(database: Database, engine: AsyncEngine, acts: list[Act]) -> None:
-    life = Life(database, engine, await open_user(engine, free_credits=20))
+    life = Life(engine, await open_user(engine, free_credits=20))
     for number, act in enumerate(acts):
         await life.live(number, act)
     await book_due(engine, life.account_id)
@@ -288,7 +308,7 @@ class Naive:
         async with session(database.owner_url) as owner:
             entries = await owner.fetch("SELECT * FROM journal WHERE account_id = $1 ORDER BY entry_id", account_id)
             holds = await owner.fetch(
-                "SELECT created_at, held_until, grant_id, parts.credits FROM holds "
+                "SELECT created_at, closed_at AS ended_at, grant_id, parts.credits FROM holds "
                 "JOIN hold_parts AS parts USING (account_id, operation_id) WHERE account_id = $1",
                 account_id,
             )
@@ -297,7 +317,7 @@ class Naive:
     def instants(self, latest: datetime) -> list[datetime]:
         """When something changed, and just before."""
         changes = {row["effective_at"] for row in self.entries}
-        changes |= {each for row in self.holds for each in (row["created_at"], row["held_until"])}
+        changes |= {each for row in self.holds for each in (row["created_at"], row["ended_at"] or latest)}
         return sorted(each for change in changes for each in (change, change - MICROSECOND) if each <= latest)
 
     def left(self, at: datetime) -> dict[Any, int]:
@@ -312,7 +332,7 @@ class Naive:
         """What holds kept of each grant."""
         sums: Counter[Any] = Counter()
         for row in self.holds:
-            if row["created_at"] <= at < row["held_until"]:
+            if row["created_at"] <= at and not (row["ended_at"] and row["ended_at"] <= at):
                 sums[row["grant_id"]] += row["credits"]
         return dict(sums)
 
