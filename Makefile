@@ -20,7 +20,7 @@ draft=$$(mktemp); trap 'rm -f "$$draft"' EXIT; cp $(1) "$$draft"; \
 	diff -u $(1) "$$draft" || { echo "$(1) is out of date: make lock" >&2; exit 1; }
 endef
 
-.PHONY: help setup setup-tests demo up test check bench migrate migration lock clean
+.PHONY: help setup setup-tests demo up test soak check bench migrate migration lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ up: setup ## start everything and stay; Ctrl-C stops it, the data stays
 
 test: setup-tests ## the whole test suite, on real parts
 	@$(BIN)/pytest -q
+
+soak: setup-tests ## the ledger against its model for long: args="--calls 100000 --seed 1"
+	@$(BIN)/python -m tests.proof.soak $(args)
 
 check: setup ## style, types, import contracts, migrations, lock files, compose file
 	$(BIN)/ruff check .

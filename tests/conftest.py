@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # a server of their own, with its defaults.
 _FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
-_MIGRATED = "template_migrated"
+MIGRATED = "template_migrated"
 _WITH_CLOCK = "template_with_clock"
 
 
@@ -78,26 +78,34 @@ async def run_migrations(owner_url: str, *arguments: str) -> str:
     return output.decode()
 
 
-@pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
-    """The run's PostgreSQL, with the two templates: the migrated schema, and the same with the test clock."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=_FAST)
+@asynccontextmanager
+async def running_postgres(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """A PostgreSQL with the two templates: the migrated schema, and the same with the test clock."""
+    server = EmbeddedPostgres(folder, settings=_FAST)
     await server.start()
     try:
-        await server.create_database(_MIGRATED)
-        await run_migrations(server.url(OWNER, _MIGRATED))
-        await server.create_database(_WITH_CLOCK, template=_MIGRATED)
+        await server.create_database(MIGRATED)
+        await run_migrations(server.url(OWNER, MIGRATED))
+        await server.create_database(_WITH_CLOCK, template=MIGRATED)
         await install_test_clock(server.url(OWNER, _WITH_CLOCK))
         yield server
     finally:
         await server.stop(delete=True)
 
 
+@pytest.fixture(scope="session")
+async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedPostgres]:
+    """The run's PostgreSQL."""
+    async with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
 _numbers = itertools.count(1)
 
 
 @asynccontextmanager
-async def _fresh_database(server: EmbeddedPostgres, template: str) -> AsyncIterator[Database]:
+async def fresh_database(server: EmbeddedPostgres, template: str) -> AsyncIterator[Database]:
+    """A database of one's own, made from a template."""
     name = f"test_{next(_numbers)}"
     await server.create_database(name, template=template)
     try:
@@ -109,27 +117,27 @@ async def _fresh_database(server: EmbeddedPostgres, template: str) -> AsyncItera
 @pytest.fixture
 async def database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     """A fresh database with the schema and the test clock."""
-    async with _fresh_database(postgres, _WITH_CLOCK) as fresh:
+    async with fresh_database(postgres, _WITH_CLOCK) as fresh:
         yield fresh
 
 
 @pytest.fixture
 async def plain_database(postgres: EmbeddedPostgres) -> AsyncIterator[Database]:
     """A fresh database as the migrations alone make it, as in production: its clock can't be moved."""
-    async with _fresh_database(postgres, _MIGRATED) as fresh:
+    async with fresh_database(postgres, MIGRATED) as fresh:
         yield fresh
 
 
 @pytest.fixture(scope="session")
 def make_database(postgres: EmbeddedPostgres) -> MakeDatabase:
     """Makes more databases with the test clock, for tests that need one after another."""
-    return lambda: _fresh_database(postgres, _WITH_CLOCK)
+    return lambda: fresh_database(postgres, _WITH_CLOCK)
 
 
 @pytest.fixture(scope="session")
 def make_plain_database(postgres: EmbeddedPostgres) -> MakeDatabase:
     """Makes more databases as the migrations alone make them."""
-    return lambda: _fresh_database(postgres, _MIGRATED)
+    return lambda: fresh_database(postgres, MIGRATED)
 
 
 @pytest.fixture

@@ -32,10 +32,14 @@ TYPES = st.sampled_from(GrantType)
 # Many end within the hours that pass between two steps, some never do within a run.
 HOURS = st.integers(1, 12) | st.integers(1, 40) | st.integers(41, 2000)
 MOMENTS = st.sampled_from([timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1)])
-TTL_SECONDS = st.integers(1, 24).map(lambda hours: hours * 3600) | st.integers(1, 86_400)
+TTL_SECONDS = st.integers(1, 24).map(lambda hours: hours * 3600) | st.integers(1, 86_400) | st.just(86_400)
 MAKERS = st.sampled_from(["account", "account", "admin"])
-ENDS = st.sampled_from(["settle", "settle", "release", "extend"])
-GRANTS = st.lists(st.tuples(TYPES, st.integers(1, 250), st.none() | HOURS), min_size=1, max_size=6)
+ENDS = st.sampled_from(["settle", "settle", "release", "extend", "extend"])
+# What work does with its hold: after so many hours, so.
+STORIES = st.lists(st.tuples(st.integers(0, 14), ENDS, st.just(0) | CREDITS, TTL_SECONDS), min_size=1, max_size=4)
+# Free and referral credits expire, and are what holds meet first.
+GIVEN = st.sampled_from([*GrantType, GrantType.FREE, GrantType.FREE, GrantType.REFERRAL])
+GRANTS = st.lists(st.tuples(GIVEN, st.integers(1, 250), st.none() | HOURS), min_size=1, max_size=6)
 AT_ONCE = st.lists(
     st.tuples(
         st.sampled_from(
@@ -141,6 +145,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def change_a_hold(self, place: int, kind: str, credits: int, ttl_seconds: int) -> None:
         self.play(replace(self._hold(place), kind=kind, credits=credits, ttl_seconds=ttl_seconds))
 
+    @rule(number=NUMBERS, credits=CREDITS, ttl_seconds=TTL_SECONDS, made_by=MAKERS, story=STORIES)
+    def work_with_a_hold(
+        self, number: int, credits: int, ttl_seconds: int, made_by: str, story: list[tuple[int, str, int, int]]
+    ) -> None:
+        account_id = self.account(number)
+        call = Call("hold", account_id, self.new_id(), credits, ttl_seconds=ttl_seconds, made_by=made_by)
+        self.play(call)
+        for hours, kind, cost, ttl in story:
+            self.time_passes(hours)
+            self.run(self.world.check())
+            self.play(replace(call, kind=kind, credits=cost, ttl_seconds=ttl))
+
     def _hold(self, place: int) -> Call:
         """One of the last holds, by who made it or now and then by somebody else; any call where there is none."""
         placed = [call for call in self._accepted() if call.kind == "hold"]
@@ -209,6 +225,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(hours=HOURS)
     def time_passes(self, hours: int) -> None:
+        """Everything that time does here, it does at the full hour, or nearly."""
         self.run(self.world.set_clock(self.world.now + timedelta(hours=hours)))
 
     @rule(place=st.integers(0, 3), moment=MOMENTS)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ WHERE j.account_id = ANY ($1::uuid[]) ORDER BY j.entry_id
 
 _CHANGES = """
 SELECT account_id::text, operation_id, min(seq) AS seq FROM journal
-WHERE account_id = ANY ($1::uuid[]) AND seq > $2 GROUP BY account_id, operation_id
+WHERE account_id = ANY ($1::uuid[]) GROUP BY account_id, operation_id
 """
 
 
@@ -101,12 +101,12 @@ class World:
 
     async def play_at_once(self, calls: Sequence[Call]) -> None:
         """Calls that come to all processes at once; an order of them must explain what they are told."""
-        before = min((account.seq for account in self.model.accounts.values()), default=0)
+        before = {account_id: account.seq for account_id, account in self.model.accounts.items()}
         heard = await asyncio.gather(
             *(hear(self.players[place % len(self.players)], call) for place, call in enumerate(calls))
         )
         self._count(heard)
-        changes = await read_changes(self.owner, list(self.model.accounts), after=before)
+        changes = await read_changes(self.owner, after=before)
         self.model = find_order(self.model, with_changes(heard, changes), self.now)
 
     async def check(self) -> None:
@@ -135,12 +135,11 @@ async def hear(player: Player, call: Call) -> Heard:
     return Heard(call, answer, began, time.monotonic_ns())
 
 
-async def read_changes(
-    owner: asyncpg.Connection, accounts: Sequence[str], *, after: int = 0
-) -> dict[tuple[str, str], int]:
-    """Which change of its account the journal names for an operation."""
-    rows = await owner.fetch(_CHANGES, accounts, after)
-    return {(row["account_id"], row["operation_id"]): row["seq"] for row in rows}
+async def read_changes(owner: asyncpg.Connection, *, after: Mapping[str, int]) -> dict[tuple[str, str], int]:
+    """Which change of its account the journal names for an operation; of these accounts, after these changes."""
+    rows = await owner.fetch(_CHANGES, list(after))
+    changes = {(row["account_id"], row["operation_id"]): row["seq"] for row in rows}
+    return {key: seq for key, seq in changes.items() if seq > after[key[0]]}
 
 
 def with_changes(heard: Sequence[Heard], changes: dict[tuple[str, str], int]) -> list[Heard]:
