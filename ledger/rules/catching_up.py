@@ -62,8 +62,11 @@ def catch_up(purse: Purse, holds: Iterable[Hold], now: datetime) -> list[TimeEve
 def next_instant(
     grants: Iterable[SpendableGrant], held_until: Iterable[datetime | None], now: datetime
 ) -> datetime | None:
-    """The next instant after ``now`` at which time alone changes something, or None."""
-    ends = [grant.expires_at for grant in grants if grant.balance]
+    """A bound on the next instant after ``now`` at which time alone changes something, or None.
+
+    Grants that have just been emptied count: what was taken of them must be written before they expire.
+    """
+    ends = [grant.expires_at for grant in grants]
     return min((each for each in (*ends, *held_until) if each is not None and each > now), default=None)
 
 
