@@ -18,10 +18,11 @@ from ledger.demands import (
     Order,
     Outcome,
     ReleaseOrder,
+    SettleOrder,
     allocations_of,
 )
 from ledger.rules.burning import Burned, Purse
-from ledger.rules.errors import IdempotencyConflict, UnknownAccount
+from ledger.rules.errors import HoldOfAnother, IdempotencyConflict, UnknownAccount
 from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT
 from ledger.running import Book
 from ledger.store.consumptions import RecordedOperation, Spender, Writes
@@ -69,8 +70,9 @@ class Item:
         if isinstance(order, ExtendOrder):
             # It claims nothing: it may come any number of times, and each counts.
             return cls(order, "extend", (account_id, f"extend/{next(_extensions)}"), "{}", _ALL, operation_id)
-        kind, request = ("release", {}) if isinstance(order, ReleaseOrder) else ("settle", {"credits": order.credits})
-        return cls(order, kind, (account_id, f"{kind}/{operation_id}"), json.dumps(request), _ALL, operation_id)
+        kind, cost = ("release", {}) if isinstance(order, ReleaseOrder) else ("settle", {"credits": order.credits})
+        payload = json.dumps({**cost, "madeBy": order.made_by})
+        return cls(order, kind, (account_id, f"{kind}/{operation_id}"), payload, _ALL, operation_id)
 
 
 @dataclass(slots=True)
@@ -124,6 +126,8 @@ def decide(spenders: Mapping[str, Spender], holds: Mapping[str, FoundHolds], ite
 def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:
     """The first answer once more, or the conflict."""
     order, answer = item.order, recorded.answer
+    if isinstance(order, SettleOrder | ReleaseOrder) and recorded.request.get("madeBy") != order.made_by:
+        return HoldOfAnother(order.operation_id, made_by=recorded.request["madeBy"])
     if recorded.kind != item.kind or recorded.request != json.loads(item.request) or answer is None:
         return IdempotencyConflict(order.operation_id)
     # A call that finds its own work was not acknowledged; it is the first to be answered.
@@ -144,6 +148,10 @@ def answer_recorded(item: Item, recorded: RecordedOperation) -> Outcome:
 
 
 def _repeated(item: Item, first: Item, answer: Answer) -> Outcome:
+    order, done = item.order, first.order
+    closing = SettleOrder | ReleaseOrder
+    if isinstance(order, closing) and isinstance(done, closing) and order.made_by != done.made_by:
+        return HoldOfAnother(order.operation_id, made_by=done.made_by)
     # Payloads of two kinds are never the same.
     if first.request != item.request:
         return IdempotencyConflict(item.order.operation_id)

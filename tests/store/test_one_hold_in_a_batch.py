@@ -1,6 +1,7 @@
 """Several calls about one hold come to one batch: the hold is there once."""
 
 import asyncio
+import contextlib
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger.balances import read_balance
 from ledger.consuming import Consumption, ExtendOrder, Held, ReleaseOrder, Settled, SettleOrder
-from ledger.rules.errors import HoldClosed
+from ledger.rules.errors import HoldClosed, HoldOfAnother
 from tests.conftest import Database
 from tests.store.books import assert_books_balance
 from tests.store.holding import MINUTE, act, hold
@@ -38,6 +39,35 @@ async def test_a_settlement_that_is_sent_twice_at_once_is_booked_once(
     assert await entries(database, account_id) == [("granted", 300, 300), ("consumed", -cost, 300 - cost)]
     balance = await read_balance(engine, account_id)
     assert (balance.remaining, balance.held) == (200 - cost, 100)
+    await assert_books_balance(database)
+
+
+@pytest.mark.parametrize("closing", ["settle", "release"])
+@pytest.mark.parametrize("committers", [1, 2])
+async def test_who_may_not_close_a_hold_is_not_told_what_came_of_it(
+    database: Database, engine: AsyncEngine, closing: str, committers: int
+) -> None:
+    """Nor when the closing and the attempt meet in one batch, or in the batches of two processes."""
+    account_id = await open_user(engine)
+    await grant(engine, account_id, "g", 100)
+    await hold(engine, account_id, 20)
+    own, foreign = (
+        SettleOrder(account_id, "h", 5, made_by=made_by)
+        if closing == "settle"
+        else ReleaseOrder(account_id, "h", made_by=made_by)
+        for made_by in ("account", "admin")
+    )
+    consumptions = [Consumption(engine) for _ in range(committers)]
+    async with contextlib.AsyncExitStack() as stack:
+        for consumption in consumptions:
+            await stack.enter_async_context(consumption.running())
+        orders = [foreign, own, foreign, own, foreign]
+        answers: list[Any] = await asyncio.gather(
+            *(act(consumptions[place % committers], order) for place, order in enumerate(orders)),
+            return_exceptions=True,
+        )
+    assert [isinstance(answer, HoldOfAnother) for answer in answers] == [True, False, True, False, True]
+    assert Counter(answer.replayed for answer in (answers[1], answers[3])) == {False: 1, True: 1}
     await assert_books_balance(database)
 
 
