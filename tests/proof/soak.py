@@ -43,25 +43,26 @@ class Soak:
 
     async def _machines(self) -> bool:
         seeds = iter(range(self._seed, self._seed + self._calls))
+        found: list[Hunt] = []
 
-        async def work() -> Hunt | None:
-            while self._told.total() < self._calls:
+        async def work() -> None:
+            while self._told.total() < self._calls and not found:
                 seed = next(seeds)
                 async with self._make_database() as database:
                     budget = Budget(seed, 1, EXAMPLES, STEPS)
                     hunt = await hunt_one(ROOT, database.app_url, database.owner_url, budget)
                 if hunt.exit_code:
-                    return hunt
+                    found.append(hunt)
+                    return
                 self._told += hunt.told
                 self._say(f"{min(self._told.total(), self._calls):,} of {self._calls:,} calls, up to seed {seed}")
-            return None
 
-        ended = await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-        for hunt in filter(None, ended):
+        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        for hunt in found:
             self._say(hunt.said)
         for what, count in self._told.most_common():
             self._say(f"{count:9,} {what}")
-        return not any(ended)
+        return not found
 
     async def _histories(self) -> bool:
         judged = 0
