@@ -138,8 +138,13 @@ async def test_what_could_not_be_noted_is_told_again(own_api: RunningApi) -> Non
 
         assert await found(once_more) == [told]
         await owner.execute("GRANT UPDATE (told_at) ON notices TO grantflow_app")
-    await found(once_more)
-    await all_told(own_api, account)
+
+    async def told_for_good() -> bool | None:
+        # Whether the note of the telling before comes ahead of the right to write it or after, nobody knows.
+        await init(own_api, account)
+        return None if await untold_notices(own_api.engine, account, limit=100) else True
+
+    await found(told_for_good)
     assert await init(own_api, account) == []
 
 
