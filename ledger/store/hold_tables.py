@@ -19,14 +19,14 @@ holds = Table(
     Column("operation_id", Text, primary_key=True),
     Column("credits", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
-    # The kind of token: only that kind may settle, extend or release.
+    # The kind of token: only that kind may settle, extend or release. What the system made, nobody may.
     Column("made_by", Text, nullable=False),
     # None: a freeze, which no time ends.
     Column("held_until", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("closed_at", DateTime(timezone=True)),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
-    CheckConstraint("made_by IN ('admin', 'account')", name="made_by"),
+    CheckConstraint("made_by IN ('admin', 'account', 'system')", name="made_by"),
     CheckConstraint("credits > 0", name="credits"),
     CheckConstraint("(state = 'open') = (closed_at IS NULL)", name="closed_at"),
     # An admin names a hold by its operation id alone.

@@ -53,9 +53,13 @@ ENTRY_KINDS = (
     "debt-incurred",
     "expired",
     "revoked",
+    "reversed",  # of a grant, or of the debt: what nobody could pay when a payment was taken back
+    "reinstated",
 )
-OPERATION_KINDS = ("grant", "revoke", "expire", "consume", "hold", "settle", "release", "lapse")
-DEBT_KINDS = ("debt-paid", "debt-incurred")
+OPERATION_KINDS = ("grant", "revoke", "expire", "consume", "hold", "settle", "release", "lapse", "reverse")
+DEBT_KINDS = ("debt-paid", "debt-incurred", "reversed")
+# As the condition of an index: a statement that repeats a part of it, word for word and unbound, can use it.
+TAKEN_BACK = "kind IN ('revoked', 'reversed', 'reinstated')"
 INBOX_STATES = ("received", "processed", "ignored", "quarantined")
 
 
@@ -81,8 +85,8 @@ def _refers_to(table: str, *columns: str) -> ForeignKeyConstraint:
 
 
 _SIGN_OF_KIND = (
-    "(kind = 'granted' AND credits > 0)"
-    " OR (kind IN ('consumed', 'expired', 'revoked') AND credits < 0)"
+    "(kind IN ('granted', 'reinstated') AND credits > 0)"
+    " OR (kind IN ('consumed', 'expired', 'revoked', 'reversed') AND credits < 0)"
     " OR (kind = 'debt-incurred' AND credits < 0 AND grant_id IS NULL)"
     " OR (kind = 'debt-paid' AND (credits < 0) = (grant_id IS NOT NULL))"
 )
@@ -106,6 +110,9 @@ accounts = Table(
     # every change can't add up a cycle each time.
     Column("usage", BigInteger, nullable=False, server_default=text("0")),
     Column("debt_cap", BigInteger, nullable=False),
+    # Below this net balance the account is to be topped up; null while auto top-up is off (auto_topups has the rest).
+    # It stands here so that spending knows it without another look.
+    Column("topup_threshold", BigInteger),
     Column("seq", BigInteger, nullable=False, server_default=text("0")),
     Column("cycle_start", DateTime(timezone=True), nullable=False),
     Column("next_reset", DateTime(timezone=True), nullable=False),
@@ -131,6 +138,8 @@ accounts = Table(
     # Updates of debt and seq stay on the page (HOT): no index covers them, and the page keeps room for them.
     postgresql_with={"fillfactor": "70"},
 )
+# Whose balance is below its threshold? Few accounts have one.
+Index("ix_accounts_topped_up", accounts.c.account_id, postgresql_where=accounts.c.topup_threshold.is_not(None))
 # Which accounts has time alone changed? Spending leaves ``next_expiry`` as it is, and so the update on its page.
 Index("ix_accounts_next_expiry", accounts.c.next_expiry, postgresql_where=accounts.c.next_expiry.is_not(None))
 
@@ -297,6 +306,13 @@ journal = Table(
         name="price",
     ),
     CheckConstraint("seq > 0", name="seq"),
+)
+# What was taken back of grants and given again: few among many, and asked for by grant and by payment.
+Index(
+    "ix_journal_taken_back",
+    journal.c.account_id,
+    journal.c.grant_id,
+    postgresql_where=text(TAKEN_BACK),
 )
 
 grant_mirrors = Table(
