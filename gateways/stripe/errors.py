@@ -27,10 +27,17 @@ class StripeRefused(StripeError):
     """Stripe understood and said no. Asking the same again gives the same answer."""
 
     def __init__(
-        self, message: str, *, code: str | None = None, status: int | None = None, decline_code: str | None = None
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        decline_code: str | None = None,
+        advice_code: str | None = None,
     ) -> None:
         super().__init__(message, code=code, status=status)
         self.decline_code = decline_code
+        self.advice_code = advice_code
 
 
 class StripeAuthenticationRequired(StripeRefused):
@@ -55,28 +62,32 @@ async def our_errors() -> AsyncIterator[None]:
     try:
         yield
     except stripe.StripeError as error:
-        raise _family_of(error) from error
+        raise family_of(error) from error
     except (AttributeError, KeyError, TypeError) as error:
         # The library trips over JSON that is not Stripe's, such as a proxy's {"error": "Bad gateway"}.
         raise StripeOutcomeUnknown(f"Stripe's answer can't be read ({error}).") from error
 
 
-def _family_of(error: stripe.StripeError) -> StripeError:
-    told, status = _told(error), error.http_status
+def family_of(error: stripe.StripeError) -> StripeError:
+    """The one of our families that an error of the library's belongs to."""
+    told, status = told_by(error), error.http_status
     code, decline_code = told.get("code"), told.get("decline_code")
     message = (error.user_message or type(error).__name__)[:MESSAGE_LONGEST]
     if status is None or status in (401, 403, 408, 409, 429) or (not told and 400 <= status < 500):
         return StripeOutage(message, code=code, status=status)
     if not 400 <= status < 500 or status == 424 or isinstance(error, stripe.IdempotencyError):
         return StripeOutcomeUnknown(message, code=code, status=status)
-    if "authentication_required" in (code, decline_code):
-        return StripeAuthenticationRequired(message, code=code, status=status, decline_code=decline_code)
-    return StripeRefused(message, code=code, status=status, decline_code=decline_code)
+    needs_cardholder = "authentication_required" in (code, decline_code)
+    refusal = StripeAuthenticationRequired if needs_cardholder else StripeRefused
+    return refusal(message, code=code, status=status, decline_code=decline_code, advice_code=told.get("advice_code"))
 
 
-def _told(error: stripe.StripeError) -> dict[str, Any]:
-    """What Stripe itself says in the body; empty where something on the way answered. The library's own ``code`` is
-    None for most of its classes."""
+def told_by(error: stripe.StripeError) -> dict[str, Any]:
+    """What Stripe itself says in the body; empty where something on the way answered.
+
+    The library's own ``code`` is None for most of its classes. All of it is Stripe's, and stays in this package: a
+    payment in it carries its client secret.
+    """
     body = error.json_body
     told = body.get("error") if isinstance(body, dict) else None
     return told if isinstance(told, dict) else {}

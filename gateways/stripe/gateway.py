@@ -3,16 +3,32 @@
 Temporal repeats what has to be repeated, under our keys; a client that retried as well would multiply the attempts.
 """
 
+from datetime import UTC, datetime
+
 from stripe import HTTPXClient, StripeClient
 from stripe.params import (
     CustomerCreateParams,
     CustomerUpdateParams,
 )
 
-from gateways.stripe import credit_grants
+from gateways.stripe import checkout, credit_grants, payment_methods, payments, standing
 from gateways.stripe.errors import our_errors
 from messages.customers import Customer, CustomerRequest, PaymentMethod, PaymentMethodCall
 from messages.grants import FoundMirror, MirrorClosing, MirrorQuestion, MirrorRequest, StripeGrant, StripeGrantId
+from messages.payments import (
+    Authentication,
+    ChargeRequest,
+    CheckoutId,
+    CheckoutPage,
+    CheckoutRequest,
+    ChosenMethod,
+    FoundPayment,
+    MethodQuestion,
+    PaymentIntentId,
+    PaymentQuestion,
+    PaymentStanding,
+    StripePayment,
+)
 
 # Stripe answers within seconds or not at all; an activity that waits longer only hides an outage.
 TIMEOUT_SECONDS = 20
@@ -82,16 +98,7 @@ class StripeGateway:
                 {"customer": call.stripe_customer_id},
                 {"idempotency_key": call.idempotency_key},
             )
-        # Only cards have this field; the library raises for one that is not there.
-        card = getattr(attached, "card", None)
-        return PaymentMethod(
-            payment_method_id=attached.id,
-            kind=attached.type,
-            brand=card.brand if card else None,
-            last4=card.last4 if card else None,
-            expiry_month=card.exp_month if card else None,
-            expiry_year=card.exp_year if card else None,
-        )
+            return payment_methods.as_method(attached.to_dict())
 
     async def set_default_payment_method(self, call: PaymentMethodCall) -> None:
         """Makes an attached method the customer's default."""
@@ -100,3 +107,35 @@ class StripeGateway:
             await self._client.v1.customers.update_async(
                 call.stripe_customer_id, params, {"idempotency_key": call.idempotency_key}
             )
+
+    async def choose_payment_method(self, question: MethodQuestion) -> ChosenMethod:
+        """Which of the customer's payment methods can be charged now."""
+        return await payment_methods.choose(self._client, question, now=datetime.now(UTC))
+
+    async def charge(self, request: ChargeRequest) -> StripePayment:
+        """Charges a stored payment method; its no is an answer."""
+        return await payments.charge(self._client, request)
+
+    async def find_payment(self, question: PaymentQuestion) -> FoundPayment:
+        """Pages through the customer's payments for our operation id."""
+        return await payments.find(self._client, question)
+
+    async def retrieve_payment(self, payment: PaymentIntentId) -> StripePayment:
+        """How a payment stands."""
+        return await payments.retrieve(self._client, payment)
+
+    async def authenticate_payment(self, authentication: Authentication) -> StripePayment:
+        """Confirms a payment on-session; the answer says where its owner authenticates it."""
+        return await payments.authenticate(self._client, authentication)
+
+    async def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
+        """Makes a hosted page on which the owner pays."""
+        return await checkout.create(self._client, request)
+
+    async def retrieve_checkout(self, page: CheckoutId) -> CheckoutPage:
+        """What has become of a hosted page."""
+        return await checkout.retrieve(self._client, page)
+
+    async def retrieve_standing(self, payment: PaymentIntentId) -> PaymentStanding:
+        """How much of a payment has gone back."""
+        return await standing.retrieve(self._client, payment)

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.gateways.odd_stripe import OddParts, odd_parts
 from tests.gateways.stripe_parts import StripeParts, stripe_parts
 from tests.sandbox.standin import RecordingClient
 
@@ -16,4 +17,11 @@ async def parts(
 ) -> AsyncIterator[StripeParts]:
     """Our gateway to an empty stand-in."""
     async with stripe_parts(tmp_path / "stripe", http, stripe_transport) as begun:
+        yield begun
+
+
+@pytest.fixture
+async def odd() -> AsyncIterator[OddParts]:
+    """Our gateway to something odd."""
+    async with odd_parts() as begun:
         yield begun

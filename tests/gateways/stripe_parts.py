@@ -13,8 +13,9 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateways.stripe.gateway import StripeGateway
-from messages.customers import CustomerRequest
+from messages.customers import CustomerRequest, PaymentMethodCall
 from messages.grants import GrantType, MirrorRequest
+from messages.payments import ChargeRequest, CheckoutRequest, PaymentKind
 from stripe_sandbox.app import create_app
 from stripe_sandbox.config import SandboxConfig
 from tests.sandbox.endpoint import SECRET
@@ -44,6 +45,17 @@ class StripeParts:
     async def customer(self) -> str:
         """A new customer's id."""
         return (await self.gateway.create_customer(new_customer())).stripe_customer_id
+
+    async def method(self, customer: str, sample: str = "pm_card_visa") -> str:
+        """The id of a new payment method of the customer's, made of one of Stripe's samples."""
+        call = PaymentMethodCall(customer, sample, f"attach-{uuid4()}")
+        return (await self.gateway.attach_payment_method(call)).payment_method_id
+
+    async def trigger(self, event: str, wanted: str, **options: Any) -> dict[str, Any]:
+        """Lets happen at Stripe what only Stripe can start; the object as it is then."""
+        answer = await self.stand_in.control("trigger", {"event": event, "object": wanted, **options})
+        made: dict[str, Any] = answer["object"]
+        return made
 
 
 @asynccontextmanager
@@ -108,3 +120,36 @@ def new_mirror(customer: str | None, operation_id: str = "op-1", **others: Any) 
         "key_stored_at": datetime.now(UTC),
     }
     return MirrorRequest(**{**fields, **others})
+
+
+def new_charge(customer: str, method: str, operation_id: str = "op-1", **others: Any) -> ChargeRequest:
+    """A request for an auto top-up of 1,000 credits for 10 dollars, with nobody there."""
+    fields: dict[str, Any] = {
+        "operation_id": operation_id,
+        "account_id": "01970000-0000-7000-8000-000000000001",
+        "kind": PaymentKind.AUTO_TOPUP,
+        "credits": 1000,
+        "amount_cents": 1000,
+        "currency": "usd",
+        "stripe_customer_id": customer,
+        "payment_method_id": method,
+        "idempotency_key": f"payment-{operation_id}-1",
+        "off_session": True,
+    }
+    return ChargeRequest(**{**fields, **others})
+
+
+def new_checkout(customer: str, operation_id: str = "op-1", **others: Any) -> CheckoutRequest:
+    """A request for a page on which 1,000 credits are bought for 10 dollars."""
+    fields: dict[str, Any] = {
+        "operation_id": operation_id,
+        "account_id": "01970000-0000-7000-8000-000000000001",
+        "credits": 1000,
+        "amount_cents": 1000,
+        "currency": "usd",
+        "stripe_customer_id": customer,
+        "idempotency_key": f"checkout-{operation_id}-1",
+        "success_url": "https://example.com/paid",
+        "cancel_url": "https://example.com/not-paid",
+    }
+    return CheckoutRequest(**{**fields, **others})

@@ -1,13 +1,9 @@
 """What goes wrong at Stripe, or on the way to it, comes out in one of four families."""
 
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from gateways.stripe.errors import (
     StripeAuthenticationRequired,
@@ -16,11 +12,11 @@ from gateways.stripe.errors import (
     StripeOutcomeUnknown,
     StripeRefused,
 )
-from gateways.stripe.gateway import StripeGateway
 from messages.customers import PaymentMethodCall
 from messages.grants import MirrorQuestion, StripeGrantId
+from tests.gateways.odd_stripe import OddParts
 from tests.gateways.stripe_parts import StripeParts, gateway_to, new_customer, new_mirror
-from tests.sandbox.serving import free_port, served
+from tests.sandbox.serving import free_port
 
 GRANTS = "/v1/billing/credit_grants"
 
@@ -101,39 +97,6 @@ async def test_a_stored_500_is_replayed_and_the_next_key_is_free(parts: StripePa
             await parts.gateway.create_credit_grant(new_mirror(customer))
     await parts.gateway.create_credit_grant(new_mirror(customer, idempotency_key="grant-op-1-2"))
     assert len(await parts.grants()) == 1
-
-
-@dataclass
-class OddStripe:
-    """Answers whatever it is told to, as something between us and Stripe might."""
-
-    status: int = 200
-    body: bytes = b""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the answer."""
-        if scope["type"] == "http":
-            await Response(self.body, self.status, media_type="application/json")(scope, receive, send)
-            return
-        for done in ("startup", "shutdown"):
-            await receive()
-            await send({"type": f"lifespan.{done}.complete"})
-
-
-@dataclass(frozen=True)
-class OddParts:
-    """The odd server and our gateway to it."""
-
-    server: OddStripe
-    gateway: StripeGateway
-
-
-@pytest.fixture
-async def odd() -> AsyncIterator[OddParts]:
-    """A gateway to something odd."""
-    server = OddStripe()
-    async with served(server) as url, gateway_to(url) as gateway:
-        yield OddParts(server, gateway)
 
 
 HTML = b"<html><h1>Not from Stripe</h1>" + b"x" * 10_000
