@@ -26,6 +26,7 @@ def main(words: list[str] | None = None) -> int:
                 webhook_url=chosen.webhook_url,
                 webhook_secret=chosen.webhook_secret,
                 api_key=chosen.api_key,
+                public_url=chosen.public_url,
             )
         )
     except (WrongVersion, ValueError, OSError) as unusable:
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--webhook-url", required=True, help="where events are posted")
     parser.add_argument("--webhook-secret", required=True, help="signing secret of that endpoint (whsec_…)")
     parser.add_argument("--api-key", help="the only key accepted (default: every sk_… key)")
+    parser.add_argument("--public-url", help="where browsers find this stand-in (default: the host of each request)")
     return parser
 
 

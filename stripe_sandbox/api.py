@@ -34,13 +34,14 @@ log = logging.getLogger("stripe_sandbox.api")
 
 @dataclass(frozen=True)
 class Incoming:
-    """One request as it arrived."""
+    """One request as it arrived; `base_url` is where a browser finds the stand-in."""
 
     method: str
     path: str
     query: bytes
     headers: Headers
     body: bytes
+    base_url: str
     request_id: str = field(default_factory=lambda: new_id("req_"))
 
     @property
@@ -153,7 +154,7 @@ class Api:
     ) -> Outgoing:
         params = endpoint.params.read(nest(fields), "")
         cause = Cause(incoming.request_id, incoming.idempotency_key)
-        answer = endpoint.handler(Call(self._sandbox, params, named, cause))
+        answer = endpoint.handler(Call(self._sandbox, params, named, cause, incoming.base_url))
         if answer.status < 400:
             answer = Answer(expand(answer.body, params.get("expand", []), self._sandbox.objects), answer.status)
         outgoing = Outgoing(answer.status, answer.body)

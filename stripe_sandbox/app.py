@@ -1,4 +1,4 @@
-"""The ASGI application: the test controls, the API, and the delivery of webhooks while it is up."""
+"""The ASGI application: the hosted pages, the test controls, the API, and the delivery of webhooks while it is up."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from stripe_sandbox.config import SandboxConfig
 from stripe_sandbox.controls import Controls
+from stripe_sandbox.hosted.routes import HostedPages
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.transport import ApiTransport
 
@@ -35,5 +36,6 @@ def create_app(config: SandboxConfig) -> Starlette:
             await sandbox.deliverer.stop()
             sandbox.database.close()
 
-    routes = [*Controls(sandbox).routes(), Route("/{path:path}", ApiTransport(sandbox))]
+    pages, controls = HostedPages(sandbox).routes(), Controls(sandbox).routes()
+    routes = [*pages, *controls, Route("/{path:path}", ApiTransport(sandbox))]
     return Starlette(routes=routes, lifespan=delivering)

@@ -17,6 +17,7 @@ class SandboxConfig:
         webhook_secret: the endpoint's signing secret (`whsec_…`).
         api_key: the only key that is accepted; None accepts every key that starts with `sk_`.
         api_version: the `api_version` of events, and the version of requests that name none.
+        public_url: where a browser finds the stand-in; None takes the host that the request was sent to.
     """
 
     data_dir: Path
@@ -24,3 +25,13 @@ class SandboxConfig:
     webhook_secret: str
     api_key: str | None = None
     api_version: str = API_VERSION
+    public_url: str | None = None
+
+    def base_url(self, scheme: str, host: str | None) -> str:
+        """Return where a browser finds the stand-in, without a slash at the end.
+
+        Args:
+            scheme: of the request that is answered.
+            host: its `Host` header.
+        """
+        return (self.public_url or f"{scheme}://{host or 'localhost'}").rstrip("/")

@@ -116,7 +116,8 @@ class Controls:
 
     async def _trigger(self, request: Request) -> Json:
         order = await _order(request, TriggerOrder)
-        return {"object": pull(self._sandbox, order.event, order.object, order.model_extra or {})}
+        base_url = self._sandbox.config.base_url(request.url.scheme, request.headers.get("host"))
+        return {"object": pull(self._sandbox, order.event, order.object, order.model_extra or {}, base_url)}
 
     async def _show_clock(self, _: Request) -> Json:
         clock = self._sandbox.clock

@@ -28,17 +28,23 @@ class Call:
         params: the parameters, read and checked.
         path: the parts of the address that the endpoint names.
         cause: what its events come of.
+        base_url: where a browser finds the stand-in, for the pages that answers name.
     """
 
     sandbox: Sandbox
     params: dict[str, Any] = field(default_factory=dict)
     path: dict[str, str] = field(default_factory=dict)
     cause: Cause = field(default_factory=Cause)
+    base_url: str = ""
 
     @property
     def now(self) -> int:
         """The present, in Unix seconds of the stand-in's clock."""
         return self.sandbox.clock.now()
+
+    def page_url(self, kind: str, wanted: str) -> str:
+        """Return the address of one of the stand-in's pages: which, and of which object."""
+        return f"{self.base_url}/_sandbox/{kind}/{wanted}"
 
     def happened(self, kind: str, subject: Json, *, before: Json | None = None) -> str:
         """Record an event of this call and return its id."""

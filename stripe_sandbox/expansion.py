@@ -5,9 +5,13 @@ from stripe_sandbox.objects import Objects
 
 EXPANDABLE = {
     "billing.credit_grant": {"customer"},
+    "charge": {"customer", "payment_intent"},
+    "checkout.session": {"customer", "payment_intent"},
     "customer": {"invoice_settings.default_payment_method"},
-    "payment_intent": {"customer", "payment_method"},
+    "dispute": {"charge", "payment_intent"},
+    "payment_intent": {"customer", "latest_charge", "payment_method"},
     "payment_method": {"customer"},
+    "refund": {"charge", "payment_intent"},
 }
 
 
@@ -33,18 +37,24 @@ def _after_data(path: str) -> str:
 
 
 def _expanded(body: Json, path: str, whole: str, objects: Objects) -> Json:
-    if path not in EXPANDABLE.get(body.get("object", ""), ()):
-        raise _not_expandable(whole)
-    return _replaced(body, path.split("."), objects)
+    """Replace the id at a path, or the one at the beginning of the path and then the rest inside of that object."""
+    for known in EXPANDABLE.get(body.get("object", ""), ()):
+        if path == known or path.startswith(f"{known}."):
+            rest = path.removeprefix(known).removeprefix(".")
+            return _replaced(body, known.split("."), rest, whole, objects)
+    raise _not_expandable(whole)
 
 
-def _replaced(body: Json, steps: list[str], objects: Objects) -> Json:
-    first, *rest = steps
+def _replaced(body: Json, steps: list[str], rest: str, whole: str, objects: Objects) -> Json:
+    first, *others = steps
     value = body.get(first)
-    if rest:
-        return body if value is None else {**body, first: _replaced(value, rest, objects)}
-    found = objects.get_any(value) if isinstance(value, str) else None
-    return body if found is None else {**body, first: found}
+    if others:
+        return body if value is None else {**body, first: _replaced(value, others, rest, whole, objects)}
+    # Who expands both a field and one inside of it finds the object there already.
+    found = objects.get_any(value) if isinstance(value, str) else value
+    if found is None:
+        return body
+    return {**body, first: _expanded(found, rest, whole, objects) if rest else found}
 
 
 def _not_expandable(path: str) -> Exception:

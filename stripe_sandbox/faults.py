@@ -2,7 +2,7 @@
 
 from stripe_sandbox.behaviour import Fault
 from stripe_sandbox.errors import ApiError, error_fields, server_error
-from stripe_sandbox.resources.cards import decline_called
+from stripe_sandbox.resources.declines import decline_called
 
 DEFAULT_CODES = {404: "resource_missing", 409: "idempotency_key_in_use", 429: "rate_limit"}
 

@@ -24,7 +24,14 @@ CUSTOMERS = Kind("customers", "customer")
 PAYMENT_METHODS = Kind("payment_methods", "PaymentMethod")
 PAYMENT_INTENTS = Kind("payment_intents", "payment_intent")
 CREDIT_GRANTS = Kind("credit_grants", "credit grant")
-KINDS = (CUSTOMERS, PAYMENT_METHODS, PAYMENT_INTENTS, CREDIT_GRANTS)
+CHARGES = Kind("charges", "charge")
+REFUNDS = Kind("refunds", "refund")
+DISPUTES = Kind("disputes", "dispute")
+CHECKOUT_SESSIONS = Kind("checkout_sessions", "checkout.session")
+KINDS = (
+    *(CUSTOMERS, PAYMENT_METHODS, PAYMENT_INTENTS, CREDIT_GRANTS),
+    *(CHARGES, REFUNDS, DISPUTES, CHECKOUT_SESSIONS),
+)
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,17 @@ class Objects:
     def all(self, kind: Kind) -> list[Stored]:
         """Return all objects of a kind, oldest first, deleted ones too."""
         rows = self._database.rows("SELECT * FROM objects WHERE kind = :kind ORDER BY seq", kind=kind.name)
+        return [_stored(row) for row in rows]
+
+    def where(self, kind: Kind, field: str, value: str) -> list[Stored]:
+        """Return all living objects of a kind whose body has the value in a field, newest first."""
+        rows = self._database.rows(
+            "SELECT * FROM objects WHERE kind = :kind AND deleted = 0 AND json_extract(body, :field) = :value "
+            "ORDER BY seq DESC",
+            kind=kind.name,
+            field=f"$.{field}",
+            value=value,
+        )
         return [_stored(row) for row in rows]
 
     def seq_of(self, kind: Kind, wanted: str, *, param: str) -> int:

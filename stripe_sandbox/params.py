@@ -4,6 +4,7 @@ One `Group` describes an endpoint's parameters; reading gives a plain dictionary
 value asks Stripe to unset the field: it is read as None where the field allows that, and refused elsewhere.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,17 @@ class Text(Param):
         if len(text) > self.longest:
             message = f"Invalid string: {text[:20]}…; must be at most {self.longest} characters"
             raise wrong_parameter(message, param=name)
+        return text
+
+
+@dataclass(frozen=True)
+class Url(Param):
+    """An address that a browser can be sent to."""
+
+    def read(self, value: Value, name: str) -> str:
+        text = text_of(value, name)
+        if re.fullmatch(r"https?://[^\s/]+[^\s]*", text) is None or len(text) > 5000:
+            raise wrong_parameter("Not a valid URL", param=name, code="url_invalid")
         return text
 
 

@@ -35,7 +35,8 @@ class ApiTransport:
             error = ApiError(413, error_fields("invalid_request_error", "The request body is too large."))
             await _send(send, Outgoing(error.status, error.body), {"Connection": "close"})
             return
-        incoming = Incoming(scope["method"], scope["path"], scope["query_string"], headers, body)
+        base_url = self._sandbox.config.base_url(scope["scheme"], headers.get("host"))
+        incoming = Incoming(scope["method"], scope["path"], scope["query_string"], headers, body, base_url)
         try:
             outgoing = await self._api.answer(incoming)
         except ConnectionCut:

@@ -1,11 +1,23 @@
 """The resources of Stripe's API that the stand-in has, a module each; `ENDPOINTS` is all of them."""
 
-from stripe_sandbox.resources import credit_grants, customers, events, payment_intents, payment_methods
+from stripe_sandbox.resources import (
+    charges,
+    credit_grants,
+    customers,
+    disputes,
+    events,
+    payment_intents,
+    payment_methods,
+    refunds,
+)
 
 ENDPOINTS = [
     *customers.ENDPOINTS,
     *payment_methods.ENDPOINTS,
     *payment_intents.ENDPOINTS,
+    *charges.ENDPOINTS,
+    *refunds.ENDPOINTS,
+    *disputes.ENDPOINTS,
     *credit_grants.ENDPOINTS,
     *events.ENDPOINTS,
 ]

@@ -29,6 +29,17 @@ def of_customer(call: Call) -> dict[str, object]:
     return {"customer = :customer": wanted}
 
 
+def equal_to(call: Call, *names: str) -> dict[str, object]:
+    """Return the conditions of a list's plain filters: the fields of an object that are as the request says."""
+    given = [name for name in names if name in call.params]
+    return {f"json_extract(body, '$.{name}') = :{name}": call.params[name] for name in given}
+
+
+def sent(call: Call, *names: str) -> Json:
+    """Return those of the parameters that the request has."""
+    return {name: call.params[name] for name in names if name in call.params}
+
+
 def merged_metadata(before: Json, params: Json) -> Json:
     """Return an object's metadata after a request: names are added or replaced, those sent empty are removed.
 

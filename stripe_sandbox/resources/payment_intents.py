@@ -1,4 +1,4 @@
-"""`/v1/payment_intents`, in a first form: create (and confirm at once), retrieve, list by customer."""
+"""`/v1/payment_intents`: create (and confirm at once), confirm, cancel, retrieve, list by customer."""
 
 import re
 
@@ -7,13 +7,26 @@ from stripe_sandbox.errors import Json, refused, wrong_parameter
 from stripe_sandbox.ids import new_id
 from stripe_sandbox.objects import CUSTOMERS, PAYMENT_INTENTS, Stored
 from stripe_sandbox.pages import created_conditions
-from stripe_sandbox.params import EXPAND, PAGING, Flag, Group, Items, Metadata, Period, Text, Whole
-from stripe_sandbox.resources.cards import AUTHENTICATION_REQUIRED, Decline
-from stripe_sandbox.resources.common import list_answer, merged_metadata, of_customer
-from stripe_sandbox.resources.payment_methods import card_of, find_or_make, not_attached
+from stripe_sandbox.params import EXPAND, PAGING, Flag, Group, Items, Metadata, Param, Period, Text, Url, Whole
+from stripe_sandbox.resources import payment_flow
+from stripe_sandbox.resources.common import list_answer, merged_metadata, of_customer, sent
+from stripe_sandbox.resources.payment_flow import CONFIRMABLE, Presence, answer_of, intent_of, unexpected_state
+from stripe_sandbox.resources.payment_methods import find_or_make, not_attached
+from stripe_sandbox.resources.samples import TYPES
 
 # Stripe's least charge of 50 US cents; other currencies' differ a little and are not told apart here.
 AMOUNT_LEAST = 50
+FUTURE_USAGE = Text(choices=("off_session", "on_session"))
+# What both creating with `confirm` and confirming take.
+CONFIRMING: dict[str, Param] = {
+    "off_session": Flag(),
+    "payment_method": Text(),
+    "receipt_email": Text(512),
+    "return_url": Url(),
+    "setup_future_usage": FUTURE_USAGE,
+    **EXPAND,
+}
+TYPE_LISTS = ("payment_method_types", "allowed_payment_method_types")
 CREATED = Group(
     {
         "amount": Whole(1, 99_999_999),
@@ -25,13 +38,10 @@ CREATED = Group(
         "customer": Text(),
         "description": Text(1000),
         "metadata": Metadata(),
-        "off_session": Flag(),
-        "payment_method": Text(),
-        "payment_method_types": Items(Text(choices=("card",)), most=1),
-        "receipt_email": Text(512),
-        "return_url": Text(),
+        # The names of the same list in Stripe's older and newer versions.
+        **dict.fromkeys(TYPE_LISTS, Items(Text(choices=TYPES), most=len(TYPES))),
         "statement_descriptor_suffix": Text(22),
-        **EXPAND,
+        **CONFIRMING,
     },
     ("amount", "currency"),
 )
@@ -41,19 +51,17 @@ def create(call: Call) -> Answer:
     """Create a payment intent; with `confirm`, charge at once: succeeded, 402, or `requires_action`."""
     _check_together(call.params)
     customer = _customer(call)
-    method = _method(call, customer)
-    intent = _new(call, customer, method)
-    call.sandbox.objects.add(PAYMENT_INTENTS, intent, customer=customer)
-    call.happened("payment_intent.created", intent)
-    if method is None or not call.params.get("confirm", False):
-        return Answer(intent)
-    return _confirmed(call, intent, method)
+    method = _method(call, customer, call.params.get("payment_method"))
+    params = call.params
+    intent = add_intent(call, customer, params, types=types_of(params), method=None if method is None else method.body)
+    if method is None or not params.get("confirm", False):
+        return Answer(intent.body)
+    return answer_of(payment_flow.confirm(call, intent, method, _presence(call)))
 
 
 def retrieve(call: Call) -> Answer:
     """Show a payment intent."""
-    found = call.sandbox.objects.get(PAYMENT_INTENTS, call.path["id"], param="intent", in_path=True)
-    return Answer(found.body)
+    return Answer(intent_of(call, call.path["id"]).body)
 
 
 def list_all(call: Call) -> Answer:
@@ -62,38 +70,46 @@ def list_all(call: Call) -> Answer:
     return list_answer(call, PAYMENT_INTENTS, "/v1/payment_intents", conditions)
 
 
-def _confirmed(call: Call, intent: Json, method: Stored) -> Answer:
-    card = card_of(method)
-    if card.charging is not None:
-        return _declined(call, intent, method, card.charging)
-    if card.authenticates and call.params.get("off_session", False):
-        return _declined(call, intent, method, AUTHENTICATION_REQUIRED)
-    if card.authenticates:
-        action = {"type": "use_stripe_sdk", "use_stripe_sdk": {}}
-        return Answer(_changed(call, intent, "requires_action", {"status": "requires_action", "next_action": action}))
-    paid = {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": new_id("ch_3")}
-    return Answer(_changed(call, intent, "succeeded", paid))
+def update(call: Call) -> Answer:
+    """Change description, receipt address and metadata; Stripe has no event for that."""
+    intent = intent_of(call, call.path["id"])
+    plain = sent(call, "description", "receipt_email")
+    body = {**intent.body, **plain, "metadata": merged_metadata(intent.body["metadata"], call.params)}
+    call.sandbox.objects.replace(body, customer=intent.customer)
+    return Answer(body)
 
 
-def _declined(call: Call, intent: Json, method: Stored, decline: Decline) -> Answer:
-    """The intent stays, without its payment method, and the answer is a 402 that shows it."""
-    charge = new_id("ch_3")
-    error = {**decline.error(), "charge": charge, "payment_method": method.body}
-    failed = {
-        "status": "requires_payment_method",
-        "payment_method": None,
-        "latest_charge": charge,
-        "last_payment_error": error,
-    }
-    changed = _changed(call, intent, "payment_failed", failed)
-    return Answer({"error": {**error, "payment_intent": changed}}, status=402)
+def confirm(call: Call) -> Answer:
+    """Charge the payment method that is named, or was before: the answers are those of `create` with `confirm`."""
+    intent = intent_of(call, call.path["id"])
+    status = intent.body["status"]
+    if status == "succeeded":
+        message = "You cannot confirm this PaymentIntent because it has already succeeded after being confirmed."
+        raise unexpected_state(intent, message)
+    if status not in CONFIRMABLE:
+        raise unexpected_state(intent, f"You cannot confirm this PaymentIntent because it has a status of {status}.")
+    method = _method(call, intent.customer, call.params.get("payment_method") or intent.body["payment_method"])
+    if method is None:
+        message = "You cannot confirm this PaymentIntent because it's missing a payment method."
+        raise unexpected_state(intent, message)
+    changes = sent(call, "setup_future_usage", "receipt_email")
+    call.sandbox.objects.replace({**intent.body, **changes}, customer=intent.customer)
+    return answer_of(payment_flow.confirm(call, intent_of(call, intent.body["id"]), method, _presence(call)))
 
 
-def _changed(call: Call, intent: Json, event: str, changes: Json) -> Json:
-    changed = {**intent, **changes}
-    call.sandbox.objects.replace(changed, customer=intent["customer"])
-    call.happened(f"payment_intent.{event}", changed)
-    return changed
+def cancel(call: Call) -> Answer:
+    """Cancel an intent that has not been paid and is not processing."""
+    intent = intent_of(call, call.path["id"])
+    status = intent.body["status"]
+    if status not in CONFIRMABLE:
+        message = (
+            f"You cannot cancel this PaymentIntent because it has a status of {status}. Only a PaymentIntent with one "
+            f"of the following statuses may be canceled: {', '.join(CONFIRMABLE)}."
+        )
+        raise unexpected_state(intent, message)
+    if "session" in intent.hidden:
+        raise refused("You cannot cancel the PaymentIntent of a Checkout Session: expire the session instead.")
+    return Answer(payment_flow.cancel(call, intent, call.params.get("cancellation_reason")))
 
 
 def _check_together(params: Json) -> None:
@@ -102,6 +118,10 @@ def _check_together(params: Json) -> None:
     if params["amount"] < AMOUNT_LEAST:
         message = f"Amount must be at least {AMOUNT_LEAST} of the currency's minor units."
         raise wrong_parameter(message, param="amount", code="amount_too_small")
+    ways = [name for name in ("automatic_payment_methods", *TYPE_LISTS) if name in params]
+    if len(ways) > 1:
+        message = f"You may only specify one of these parameters: {', '.join(ways)}."
+        raise wrong_parameter(message, param=ways[1])
     confirms = params.get("confirm", False)
     if params.get("off_session", False) and not confirms:
         raise wrong_parameter("off_session can only be set when confirm is true.", param="off_session")
@@ -118,22 +138,53 @@ def _customer(call: Call) -> str | None:
     return customer
 
 
-def _method(call: Call, customer: str | None) -> Stored | None:
-    wanted = call.params.get("payment_method")
+def _presence(call: Call) -> Presence:
+    return Presence(call.params.get("off_session", False), call.params.get("return_url"))
+
+
+def _method(call: Call, customer: str | None, wanted: str | None) -> Stored | None:
     if wanted is None:
         return None
     method = find_or_make(call, wanted, in_path=False)
     if method.hidden.get("spent"):
-        raise refused("This PaymentMethod was detached and may not be used again.", param="payment_method")
+        message = (
+            "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, or was "
+            "detached from a Customer. It may not be used again."
+        )
+        raise refused(message, param="payment_method")
     if method.customer is not None and method.customer != customer:
         raise not_attached(wanted, "payment_method")
     return method
 
 
-def _new(call: Call, customer: str | None, method: Stored | None) -> Json:
-    params = call.params
+def types_of(params: Json) -> list[str]:
+    """Return the types of payment methods that may pay: those of the request, or all."""
+    given: list[list[str]] = [params[name] for name in TYPE_LISTS if params.get(name)]
+    return given[0] if given else list(TYPES)
+
+
+def add_intent(
+    call: Call,
+    customer: str | None,
+    params: Json,
+    *,
+    types: list[str],
+    method: Json | None = None,
+    session: str | None = None,
+) -> Stored:
+    """Make a payment intent.
+
+    Args:
+        call: what it comes of.
+        customer: whose it is.
+        params: amount, currency and what else the endpoint takes.
+        types: the types of payment methods that may pay it.
+        method: the payment method to begin with.
+        session: the checkout session that it belongs to.
+    """
     intent = new_id("pi_3")
-    return {
+    automatic = None if any(name in params for name in TYPE_LISTS) else {"allow_redirects": "always", "enabled": True}
+    body: Json = {
         "id": intent,
         "object": "payment_intent",
         "amount": params["amount"],
@@ -141,7 +192,7 @@ def _new(call: Call, customer: str | None, method: Stored | None) -> Json:
         "amount_received": 0,
         "application": None,
         "application_fee_amount": None,
-        "automatic_payment_methods": params.get("automatic_payment_methods"),
+        "automatic_payment_methods": params.get("automatic_payment_methods", automatic),
         "canceled_at": None,
         "cancellation_reason": None,
         "capture_method": "automatic_async",
@@ -156,22 +207,32 @@ def _new(call: Call, customer: str | None, method: Stored | None) -> Json:
         "livemode": False,
         "metadata": merged_metadata({}, params),
         "next_action": None,
-        "payment_method": None if method is None else method.body["id"],
+        "payment_method": None if method is None else method["id"],
         "payment_method_options": None,
-        "payment_method_types": ["card"],
+        "payment_method_types": types,
         "processing": None,
         "receipt_email": params.get("receipt_email"),
-        "setup_future_usage": None,
+        "setup_future_usage": params.get("setup_future_usage"),
         "shipping": None,
         "statement_descriptor": None,
         "statement_descriptor_suffix": params.get("statement_descriptor_suffix"),
         "status": "requires_payment_method" if method is None else "requires_confirmation",
         "transfer_group": None,
     }
+    hidden = {} if session is None else {"session": session}
+    call.sandbox.objects.add(PAYMENT_INTENTS, body, customer=customer, hidden=hidden)
+    call.happened("payment_intent.created", body)
+    return intent_of(call, intent)
 
 
+BASE = "/v1/payment_intents"
+UPDATED = Group({"description": Text(1000), "metadata": Metadata(), "receipt_email": Text(512), **EXPAND})
+REASONS = ("abandoned", "duplicate", "fraudulent", "requested_by_customer")
 ENDPOINTS = [
-    Endpoint("POST", "/v1/payment_intents", CREATED, create),
-    Endpoint("GET", "/v1/payment_intents", Group({**PAGING, "created": Period(), "customer": Text()}), list_all),
-    Endpoint("GET", "/v1/payment_intents/{id}", Group(EXPAND), retrieve),
+    Endpoint("POST", BASE, CREATED, create),
+    Endpoint("GET", BASE, Group({**PAGING, "created": Period(), "customer": Text()}), list_all),
+    Endpoint("GET", BASE + "/{id}", Group(EXPAND), retrieve),
+    Endpoint("POST", BASE + "/{id}", UPDATED, update),
+    Endpoint("POST", BASE + "/{id}/confirm", Group(CONFIRMING), confirm),
+    Endpoint("POST", BASE + "/{id}/cancel", Group({"cancellation_reason": Text(choices=REASONS), **EXPAND}), cancel),
 ]

@@ -1,19 +1,17 @@
-"""`/v1/payment_methods`: cards that belong to a customer, or to nobody any more."""
+"""`/v1/payment_methods`: cards and their like, which belong to a customer, or to nobody any more."""
 
 from stripe_sandbox.endpoint import Answer, Call, Endpoint
 from stripe_sandbox.errors import ApiError, Json, refused
-from stripe_sandbox.ids import new_id
 from stripe_sandbox.objects import CUSTOMERS, PAYMENT_METHODS, Stored
 from stripe_sandbox.params import EXPAND, PAGING, Group, Text
-from stripe_sandbox.resources.cards import CARDS, Card
-from stripe_sandbox.resources.common import list_answer, of_customer
+from stripe_sandbox.resources.common import equal_to, list_answer, of_customer
+from stripe_sandbox.resources.method_bodies import new_body
+from stripe_sandbox.resources.samples import SAMPLES, TYPES, Sample
 
-EXPIRY_YEAR = 2040
 
-
-def card_of(method: Stored) -> Card:
-    """Return the test card that a payment method was made of."""
-    return CARDS[method.hidden["card"]]
+def sample_of(method: Stored) -> Sample:
+    """Return the test payment method that a payment method was made of."""
+    return SAMPLES[method.hidden["card"]]
 
 
 def attach(call: Call) -> Answer:
@@ -24,7 +22,7 @@ def attach(call: Call) -> Answer:
 
 
 def attach_to(call: Call, wanted: str, customer: str, *, in_path: bool) -> Stored:
-    """Attach a payment method, or a new one of a test card, to a customer.
+    """Attach a payment method, or a new one of a test id, to a customer.
 
     Raises:
         ApiError: 402 when the card's check declines, 404 or 400 when there is none, 400 when another customer has it.
@@ -37,7 +35,7 @@ def attach_to(call: Call, wanted: str, customer: str, *, in_path: bool) -> Store
     if method.hidden.get("spent"):
         message = "This PaymentMethod was detached from a Customer, and may not be used again."
         raise refused(message, param="payment_method")
-    declined = card_of(method).attaching
+    declined = sample_of(method).attaching
     if declined is not None:
         raise ApiError(402, {**declined.error(), "param": ""})
     attached = {**method.body, "customer": customer}
@@ -47,11 +45,11 @@ def attach_to(call: Call, wanted: str, customer: str, *, in_path: bool) -> Store
 
 
 def find_or_make(call: Call, wanted: str, *, in_path: bool) -> Stored:
-    """Return a payment method; for a test id, a new one with that card's behaviour."""
-    card = CARDS.get(wanted)
-    if card is None:
+    """Return a payment method; for a test id, a new one that behaves like it."""
+    sample = SAMPLES.get(wanted)
+    if sample is None:
         return call.sandbox.objects.get(PAYMENT_METHODS, wanted, param="payment_method", in_path=in_path)
-    body = _new(card, call.now)
+    body = new_body(sample, call.now)
     call.sandbox.objects.add(PAYMENT_METHODS, body, hidden={"card": wanted})
     return call.sandbox.objects.get(PAYMENT_METHODS, body["id"], param="payment_method", in_path=in_path)
 
@@ -86,8 +84,9 @@ def retrieve(call: Call) -> Answer:
 
 
 def list_by_filter(call: Call) -> Answer:
-    """List the payment methods of a customer."""
-    return list_answer(call, PAYMENT_METHODS, "/v1/payment_methods", of_customer(call))
+    """List the payment methods of a customer, of one type if one is named."""
+    conditions = {**of_customer(call), **equal_to(call, "type")}
+    return list_answer(call, PAYMENT_METHODS, "/v1/payment_methods", conditions)
 
 
 def list_of_customer(call: Call) -> Answer:
@@ -95,7 +94,7 @@ def list_of_customer(call: Call) -> Answer:
     customer = call.path["customer"]
     call.sandbox.objects.get(CUSTOMERS, customer, param="customer", in_path=True)
     url = f"/v1/customers/{customer}/payment_methods"
-    return list_answer(call, PAYMENT_METHODS, url, {"customer = :customer": customer})
+    return list_answer(call, PAYMENT_METHODS, url, {"customer = :customer": customer, **equal_to(call, "type")})
 
 
 def retrieve_of_customer(call: Call) -> Answer:
@@ -121,37 +120,7 @@ def _forget_default(call: Call, method: Stored) -> None:
     call.happened("customer.updated", changed, before=owner.body)
 
 
-def _new(card: Card, now: int) -> Json:
-    return {
-        "id": new_id("pm_1"),
-        "object": "payment_method",
-        "allow_redisplay": "unspecified",
-        "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
-        "card": {
-            "brand": card.brand,
-            "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": 12,
-            "exp_year": EXPIRY_YEAR,
-            "fingerprint": new_id("")[:16],
-            "funding": card.funding,
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
-        "created": now,
-        "customer": None,
-        "livemode": False,
-        "metadata": {},
-        "type": "card",
-    }
-
-
-LISTED = {**PAGING, "type": Text(choices=("card",))}
+LISTED = {**PAGING, "type": Text(choices=TYPES)}
 ENDPOINTS = [
     Endpoint("GET", "/v1/payment_methods", Group({**LISTED, "customer": Text()}, ("customer",)), list_by_filter),
     Endpoint("GET", "/v1/payment_methods/{payment_method}", Group(EXPAND), retrieve),

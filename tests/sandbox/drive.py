@@ -2,6 +2,7 @@
 
 import stripe
 
+from tests.sandbox.drive_payments import use_payments
 from tests.sandbox.standin import StandIn, grant_params
 
 YEAR_SECONDS = 365 * 24 * 60 * 60
@@ -11,7 +12,7 @@ async def use_everything(stand_in: StandIn, now: int) -> None:
     """Send every kind of request, with every parameter that Grantflow has a use for, and meet every kind of refusal."""
     await _customers(stand_in.client)
     await _payment_methods(stand_in.client)
-    await _payment_intents(stand_in.client)
+    await use_payments(stand_in, now)
     await _credit_grants(stand_in.client, now)
     await _events(stand_in.client, now)
     await _refusals(stand_in.client)
@@ -48,44 +49,6 @@ async def _payment_methods(client: stripe.StripeClient) -> None:
     await methods.retrieve_async(attached.id, {"expand": ["customer"]})
     await methods.list_async({"customer": customer.id, "type": "card", "limit": 100})
     await methods.detach_async(attached.id)
-
-
-async def _payment_intents(client: stripe.StripeClient) -> None:
-    intents = client.v1.payment_intents
-    customer = await client.v1.customers.create_async({})
-    cards = ("pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_authenticationRequired")
-    attached = [await client.v1.payment_methods.attach_async(card, {"customer": customer.id}) for card in cards]
-    for method in attached:
-        try:
-            await intents.create_async(
-                {
-                    "amount": 1_500,
-                    "currency": "usd",
-                    "customer": customer.id,
-                    "payment_method": method.id,
-                    "confirm": True,
-                    "off_session": True,
-                    "description": "500 credits",
-                    "receipt_email": "ada@example.com",
-                    "metadata": {"operationId": "auto-topup-1"},
-                },
-                {"idempotency_key": f"charge-{method.id}"},
-            )
-        except stripe.CardError:
-            continue
-    on_session = await intents.create_async(
-        {
-            "amount": 900,
-            "currency": "usd",
-            "customer": customer.id,
-            "payment_method": attached[-1].id,
-            "confirm": True,
-            "automatic_payment_methods": {"enabled": True, "allow_redirects": "never"},
-        }
-    )
-    await intents.retrieve_async(on_session.id, {"expand": ["customer", "payment_method"]})
-    await intents.create_async({"amount": 700, "currency": "eur"})
-    await intents.list_async({"customer": customer.id, "limit": 2, "created": {"lte": 4_000_000_000}})
 
 
 async def _credit_grants(client: stripe.StripeClient, now: int) -> None:

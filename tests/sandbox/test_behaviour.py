@@ -147,7 +147,7 @@ async def test_wrong_orders_are_refused_with_a_reason(
 async def test_unknown_kinds_are_refused_with_those_there_are(stand_in: StandIn, http: httpx.AsyncClient) -> None:
     answer = await http.get(f"{stand_in.url}/_sandbox/objects/unicorns")
     assert answer.status_code == 400
-    assert "credit_grants, customers, deliveries, events" in answer.json()["error"]["message"]
+    assert "credit_grants, customers, deliveries, disputes, events" in answer.json()["error"]["message"]
 
 
 async def test_a_person_in_the_dashboard_voids_a_grant(stand_in: StandIn, endpoint: Endpoint) -> None:

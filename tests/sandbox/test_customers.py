@@ -138,3 +138,34 @@ async def test_each_change_is_told(stand_in: StandIn, endpoint: Endpoint) -> Non
     assert data["payment_method.detached"]["object"]["id"] == card.id
     assert data["payment_method.detached"]["previous_attributes"] == {"customer": customer.id}
     assert data["customer.updated"]["previous_attributes"] == {"name": "Ada"}
+
+
+async def test_the_same_card_has_the_same_fingerprint_whoever_attaches_it(stand_in: StandIn) -> None:
+    methods = stand_in.client.v1.payment_methods
+    wanted = ("pm_card_visa", "pm_card_us", "pm_card_mastercard")
+    attached = [await methods.attach_async(card, {"customer": (await stand_in.customer()).id}) for card in wanted]
+    fingerprints = [method.card.fingerprint for method in attached if method.card is not None]
+    assert fingerprints[0] == fingerprints[1] != fingerprints[2]
+
+
+async def test_payment_methods_are_listed_by_type(stand_in: StandIn) -> None:
+    customer = await stand_in.customer()
+    wanted = ("pm_card_visa", "pm_link", "pm_usBankAccount_success")
+    for each in wanted:
+        await stand_in.client.v1.payment_methods.attach_async(each, {"customer": customer.id})
+    listed = await stand_in.client.v1.payment_methods.list_async({"customer": customer.id, "type": "link"})
+    assert [method.type for method in listed.data] == ["link"]
+    listed = await stand_in.client.v1.customers.payment_methods.list_async(customer.id, {"type": "us_bank_account"})
+    assert [method.type for method in listed.data] == ["us_bank_account"]
+    assert len((await stand_in.client.v1.customers.payment_methods.list_async(customer.id)).data) == 3
+
+
+async def test_cards_of_ours_expire_this_month_or_have_expired(stand_in: StandIn) -> None:
+    await stand_in.control("clock", {"now": "2031-01-15T00:00:00Z"})
+    customer = await stand_in.customer()
+    expiries = []
+    for each in ("pm_card_expiresThisMonth", "pm_card_expired"):
+        method = await stand_in.client.v1.payment_methods.attach_async(each, {"customer": customer.id})
+        assert method.card is not None
+        expiries.append((method.card.exp_year, method.card.exp_month))
+    assert expiries == [(2031, 1), (2030, 12)]
