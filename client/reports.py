@@ -16,13 +16,15 @@ PATIENCE_SECONDS = 600.0
 
 
 class Totals(Answer):
-    """Sums of one currency, in credits: ``issued`` = ``spent`` + ``expired`` + ``revoked`` + ``live`` - ``debt``."""
+    """Sums of one currency, in credits: ``issued`` = ``spent`` + ``expired`` + ``revoked`` + ``reversed`` + ``live`` -
+    ``debt``."""
 
     currency: str
     issued: int
     spent: int
     expired: int
     revoked: int
+    reversed: int
     live: int
     held: int
     due: int

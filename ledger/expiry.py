@@ -17,7 +17,7 @@ from ledger.rules.holding import Movement
 from ledger.rules.money import Price
 from ledger.store.accounts import LockedAccount
 from ledger.store.grants import filled_grants
-from ledger.store.holds import FoundHolds, due_holds, write_lapses
+from ledger.store.holds import FoundHolds, due_holds, write_ends
 from ledger.store.journal import Entry
 from ledger.store.operations import Operation, claim
 
@@ -76,7 +76,7 @@ async def book(tx: AsyncConnection, account: LockedAccount, found: AccountNow, *
     if found.events:
         changed = {grant.grant_id: grant for event in found.events for grant in event.grants}
         lapsed = [event.hold for event in found.events if event.hold is not None]
-        await write_lapses(tx, account.account_id, lapsed, changed.values())
+        await write_ends(tx, account.account_id, lapsed, changed.values())
     return entries
 
 

@@ -16,25 +16,12 @@ from ledger.rules.identity import Totals
 from ledger.store import books, checks
 from ledger.store.books import AccountBooks, EntrySum, GrantBooks
 from ledger.transaction import with_snapshot
+from ledger.verifying_mismatches import Mismatch
+from ledger.verifying_reversals import wrong_reversals
 
 __all__ = ["FIRST", "Mismatch", "Totals", "VerifiedPage", "verify_page"]
 
 FIRST, _LAST = UUID(int=0), UUID(int=2**128 - 1)
-
-
-@dataclass(frozen=True)
-class Mismatch:
-    """Something that does not add up. ``check`` names it for programs; ``subject`` is an operation, entry or hold.
-
-    ``expected`` is what the journal says, or what follows from the rest, and ``found`` what the row says.
-    """
-
-    account_id: UUID
-    check: str
-    expected: int | None = None
-    found: int | None = None
-    grant_id: UUID | None = None
-    subject: str | None = None
 
 
 @dataclass
@@ -94,13 +81,14 @@ async def _read(tx: AsyncConnection, accounts: Sequence[AccountBooks]) -> _Found
     found.mismatches += _wrong_holds(accounts, grants, parts)
     found.mismatches += await _wrong_entries(tx, accounts)
     found.mismatches += await _of_nothing(tx, ids)
+    found.mismatches += await wrong_reversals(tx, ids, sums)
     found.entries = sum(each.entries for each in sums)
     _add_up(found.totals, accounts, grants, sums)
     return found
 
 
 def _wrong_grants(grants: dict[UUID, GrantBooks], sums: Sequence[EntrySum]) -> Iterator[Mismatch]:
-    left, issued = Counter[UUID](), Counter[UUID]()
+    left, issued, given_back = Counter[UUID](), Counter[UUID](), Counter[UUID]()
     for each in sums:
         if each.grant_id is None:
             continue
@@ -110,13 +98,15 @@ def _wrong_grants(grants: dict[UUID, GrantBooks], sums: Sequence[EntrySum]) -> I
             continue
         left[each.grant_id] += each.credits
         issued[each.grant_id] += each.credits if each.kind == "granted" else 0
+        # What a reversal gave back beyond its grant came in as a grant of its own, and was issued before.
+        given_back[each.grant_id] += each.credits if each.kind == "reinstated" else 0
         price = grant.price
         if each.price != (price.cents, price.credits, price.currency):
             yield Mismatch(each.account_id, "price", grant_id=each.grant_id, subject=each.kind)
     for grant in grants.values():
         for check, expected, row in (
             ("grant-balance", left[grant.grant_id], grant.balance),
-            ("grant-principal", issued[grant.grant_id], grant.principal),
+            ("grant-principal", issued[grant.grant_id] or given_back[grant.grant_id], grant.principal),
         ):
             if expected != row:
                 yield Mismatch(grant.account_id, check, expected, row, grant.grant_id, grant.operation_id)

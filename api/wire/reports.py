@@ -13,9 +13,11 @@ MISMATCHES_SHOWN = 200
 
 
 class TotalsAnswer(Answer):
-    """Sums of one currency, in credits: ``issued`` = ``spent`` + ``expired`` + ``revoked`` + ``live`` - ``debt``.
+    """Sums of one currency, in credits: ``issued`` = ``spent`` + ``expired`` + ``revoked`` + ``reversed`` + ``live`` -
+    ``debt``.
 
-    ``spent`` is what was consumed from grants or incurred as debt. Of ``live``, holds keep ``held``, and ``due`` has
+    ``spent`` is what was consumed from grants or incurred as debt, ``reversed`` what went back with its payment, less
+    what was given back. Of ``live``, holds keep ``held``, and ``due`` has
     expired and is not booked. ``grantsByKind`` and ``debtByKind`` are signed sums of the journal's entries; the first
     sum to ``live``, the second to ``-debt``.
     """
@@ -25,6 +27,7 @@ class TotalsAnswer(Answer):
     spent: int
     expired: int
     revoked: int
+    reversed: int
     live: int
     held: int
     due: int
@@ -43,6 +46,7 @@ class TotalsAnswer(Answer):
             spent=totals.spent,
             expired=totals.expired,
             revoked=totals.revoked,
+            reversed=totals.reversed,
             live=totals.live,
             held=totals.held,
             due=totals.due,

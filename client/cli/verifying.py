@@ -52,7 +52,7 @@ def _show(whole: Verification) -> None:
         empty="",
     )
     issued, come_to = whole.totals[""]["issued"], _come_to(whole.totals[""])
-    say(f"\nissued {issued:,}; spent + expired + revoked + live - owed = {come_to:,}")
+    say(f"\nissued {issued:,}; spent + expired + revoked + reversed + live - owed = {come_to:,}")
     if whole.adds_up:
         say("everything adds up")
         return
@@ -68,6 +68,7 @@ _LINES = (
     ("spent", "spent"),
     ("expired", "expired"),
     ("revoked", "revoked"),
+    ("reversed", "reversed"),
     ("live", "live"),
     ("  of it held", "held"),
     ("  of it expired, not booked yet", "due"),
@@ -76,7 +77,8 @@ _LINES = (
 
 
 def _come_to(sums: Mapping[str, int]) -> int:
-    return sums["spent"] + sums["expired"] + sums["revoked"] + sums["live"] - sums["debt"]
+    left_for_good = sums["spent"] + sums["expired"] + sums["revoked"] + sums["reversed"]
+    return left_for_good + sums["live"] - sums["debt"]
 
 
 def _words(wrong: Mismatch) -> str:

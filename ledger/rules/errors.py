@@ -56,6 +56,16 @@ class PaymentAlreadyGranted(LedgerError):
         self.payment_id = payment_id
 
 
+class UnknownPayment(LedgerError):
+    """No grant was made for this payment, or none yet."""
+
+    code = "not-found"
+
+    def __init__(self, payment_id: str) -> None:
+        super().__init__(f"There is no grant that the payment {payment_id!r} paid for.")
+        self.payment_id = payment_id
+
+
 class InvalidOrder(LedgerError):
     """A field of the request is outside what the rules allow."""
 
@@ -130,13 +140,37 @@ class HoldClosed(LedgerError):
 
 
 class HoldOfAnother(LedgerError):
-    """The hold was made with the other kind of token, and only that kind may settle, extend or release it."""
+    """The hold was made with the other kind of token, and only that kind may settle, extend or release it; or it is a
+    freeze, which only the system may end."""
 
     code = "forbidden"
 
     def __init__(self, operation_id: str, *, made_by: str) -> None:
-        whose = "the admin's token" if made_by == "admin" else "the account's own token"
-        super().__init__(f"The hold {operation_id!r} was made with {whose}; only that may change it.")
+        who = {
+            "admin": "with the admin's token; only that may change it",
+            "account": "with the account's own token; only that may change it",
+            "system": "for a disputed payment; it ends with the dispute",
+        }
+        super().__init__(f"The hold {operation_id!r} was made {who[made_by]}.")
+        self.operation_id = operation_id
+
+
+class NoPaymentMethod(LedgerError):
+    """The account has no payment method that could be charged, so that auto top-up can't be switched on."""
+
+    code = "auto-topup-no-payment-method"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"{problem} Add a card that is valid, then switch auto top-up on again; nothing was changed.")
+
+
+class UnknownPurchase(LedgerError):
+    """No payment was made under this operation id."""
+
+    code = "not-found"
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"There is no payment with the operation id {operation_id!r}.")
         self.operation_id = operation_id
 
 

@@ -1,8 +1,9 @@
 """What must be equal in the books, of one currency or in all.
 
-Of the grants: issued = consumed + debt paid + expired + revoked + live.
-Of the debt: incurred = paid + owed.
-Hence, with spent = consumed + debt incurred: issued = spent + expired + revoked + live - owed.
+Of the grants: issued + reinstated = consumed + debt paid + expired + revoked + reversed + live.
+Of the debt: incurred + reversed = paid + owed.
+Hence, with spent = consumed + debt incurred, and reversed in all less what was reinstated:
+issued = spent + expired + revoked + reversed + live - owed.
 
 The left sides come from the journal; ``live`` and ``debt`` from the rows that are spent from.
 """
@@ -50,6 +51,11 @@ class Totals:
     def revoked(self) -> int:
         """What was taken back."""
         return -self.grants["revoked"]
+
+    @property
+    def reversed(self) -> int:
+        """What went back with its payment, from grants and on credit, less what was given back."""
+        return -self.grants["reversed"] - self.debts["reversed"] - self.grants["reinstated"]
 
     @property
     def grants_difference(self) -> int:

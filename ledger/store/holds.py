@@ -60,8 +60,8 @@ _CHANGED = """
         AND holds.account_id = new.account_id AND holds.operation_id = new.operation_id
 """
 
-_WRITE_LAPSES = f"""
-WITH lapsed AS ({_CHANGED.format(*range(1, 6))})
+_WRITE_ENDS = f"""
+WITH ended AS ({_CHANGED.format(*range(1, 6))})
 UPDATE grants SET balance = new.balance, held = new.held
 FROM unnest($6::uuid[], $7::bigint[], $8::bigint[]) AS new (grant_id, balance, held)
 WHERE grants.grant_id = ANY ($6::uuid[]) AND grants.grant_id = new.grant_id
@@ -145,15 +145,15 @@ async def due_holds(
     return found_holds(rows, {account_id: grants})[account_id]
 
 
-async def write_lapses(
+async def write_ends(
     tx: AsyncConnection, account_id: UUID, holds: Iterable[Hold], grants: Iterable[SpendableGrant]
 ) -> None:
-    """Writes what time has made of these holds, and of the grants."""
+    """Writes how these holds have ended, and what the grants have now."""
     writes = HoldWrites()
     for hold in holds:
         writes.change(account_id, hold)
     kept = [(grant.grant_id, grant.balance, grant.held) for grant in grants]
-    await tx.exec_driver_sql(_WRITE_LAPSES, _lists(*columns(writes.changed, 5), *columns(kept, 3)))
+    await tx.exec_driver_sql(_WRITE_ENDS, _lists(*columns(writes.changed, 5), *columns(kept, 3)))
 
 
 async def accounts_with_hold(tx: AsyncConnection, operation_id: str) -> list[tuple[UUID, str]]:

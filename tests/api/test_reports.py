@@ -46,6 +46,7 @@ async def test_the_books_verified_page_by_page(busy: RunningApi) -> None:
                 "spent": 22,
                 "expired": 0,
                 "revoked": 0,
+                "reversed": 0,
                 "live": 68,
                 "held": 0,
                 "due": 0,
@@ -72,7 +73,7 @@ async def test_the_books_verified_page_by_page(busy: RunningApi) -> None:
 async def test_verify_on_the_command_line(busy: RunningApi) -> None:
     right = await run(busy, "verify")
     assert right.code == 0
-    assert "issued 90; spent + expired + revoked + live - owed = 90" in right.out
+    assert "issued 90; spent + expired + revoked + reversed + live - owed = 90" in right.out
     assert ("everything adds up" in right.out, "3 accounts, 9 entries" in right.err) == (True, True)
     async with session(busy.database.superuser_url) as superuser:
         await superuser.execute("SET session_replication_role = replica")

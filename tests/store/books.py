@@ -113,6 +113,35 @@ _CHECKS = (
     WHERE (o.kind IS DISTINCT FROM 'grant' OR a.account_id IS NULL) AND {mine:g}
     """,
     """
+    SELECT r.account_id, 'payment ' || r.payment_id || ' has reversed ' || r.reversed_credits - r.covered_credits
+        || ', its entries sum to ' || coalesce(sum(j.credits), 0)
+    FROM payment_reversals r LEFT JOIN journal j ON j.account_id = r.account_id AND j.payment_id = r.payment_id
+        AND j.kind IN ('reversed', 'reinstated') WHERE {mine:r}
+    GROUP BY r.payment_id HAVING coalesce(sum(j.credits), 0) <> r.covered_credits - r.reversed_credits
+    """,
+    """
+    SELECT r.account_id, 'of payment ' || r.payment_id || ' ' || r.covered_credits
+        || ' is covered by a revocation that took ' || -coalesce(sum(j.credits), 0)
+    FROM payment_reversals r LEFT JOIN journal j ON j.account_id = r.account_id AND j.grant_id = r.grant_id
+        AND j.kind = 'revoked' WHERE {mine:r}
+    GROUP BY r.payment_id HAVING -coalesce(sum(j.credits), 0) < r.covered_credits
+    """,
+    """
+    SELECT j.account_id, 'entry ' || j.entry_id || ' is of a payment that was never reversed'
+    FROM journal j LEFT JOIN payment_reversals r USING (account_id, payment_id)
+    WHERE j.kind IN ('reversed', 'reinstated') AND r.payment_id IS NULL AND {mine:j}
+    """,
+    """
+    SELECT account_id, 'freeze ' || name || ' is open and no payment names it, or the other way round'
+    FROM (
+        SELECT coalesce(r.account_id, h.account_id) AS account_id, coalesce(r.frozen_hold, h.operation_id) AS name,
+            r.frozen_hold IS NOT NULL AND h.operation_id IS NOT NULL AS matched
+        FROM payment_reversals r FULL JOIN (
+            SELECT account_id, operation_id FROM holds WHERE state = 'open' AND made_by = 'system'
+        ) AS h ON h.account_id = r.account_id AND h.operation_id = r.frozen_hold
+    ) AS f WHERE name IS NOT NULL AND NOT matched AND {mine:f}
+    """,
+    """
     SELECT o.account_id, 'operation ' || o.operation_id || ' is of no account'
     FROM operations o LEFT JOIN accounts a USING (account_id) WHERE a.account_id IS NULL AND {mine:o}
     """,
