@@ -188,3 +188,24 @@ async def test_a_decline_of_an_authentication_without_its_payment_is_not_guessed
         await odd.gateway.authenticate_payment(
             Authentication("pi_1", "pm_gone", "authenticate-1", "https://example.com/back")
         )
+
+
+@pytest.mark.parametrize(
+    ("action", "url"),
+    [
+        ({"redirect_to_url": {"url": "https://hooks.stripe.com/1"}}, "https://hooks.stripe.com/1"),
+        (
+            {"verify_with_microdeposits": {"hosted_verification_url": "https://payments.stripe.com/2"}},
+            "https://payments.stripe.com/2",
+        ),
+        ({"use_stripe_sdk": {}}, None),
+        (None, None),
+    ],
+    ids=str,
+)
+async def test_what_waits_for_its_owner_although_nobody_is_there_is_known(
+    odd: OddParts, action: dict[str, Any] | None, url: str | None
+) -> None:
+    odd.server.says(200, {**INTENT, "status": "requires_action", "next_action": action})
+    payment = await odd.gateway.charge(new_charge("cus_1", "pm_tried"))
+    assert (payment.status, payment.redirect_url, payment.decline) == (PaymentStatus.REQUIRES_ACTION, url, None)
