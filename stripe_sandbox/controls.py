@@ -11,8 +11,10 @@ from starlette.routing import Route
 
 from stripe_sandbox.behaviour import Behaviour, ControlModel
 from stripe_sandbox.clock import rfc3339
+from stripe_sandbox.endpoint import Call
 from stripe_sandbox.errors import ApiError, Json
 from stripe_sandbox.objects import KINDS
+from stripe_sandbox.resources.checkout_flow import expire_due
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.transport import BodyTooLarge, read_body
 from stripe_sandbox.triggers import UnknownTrigger, pull
@@ -129,6 +131,9 @@ class Controls:
             self._sandbox.clock.advance(order.advance_seconds)
         if isinstance(order.now, datetime):
             self._sandbox.clock.set(order.now)
+        with self._sandbox.database.transaction():
+            expire_due(Call(self._sandbox))
+        self._sandbox.deliverer.wake()
         return await self._show_clock(request)
 
 

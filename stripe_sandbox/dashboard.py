@@ -6,7 +6,7 @@ Each is the work of a trigger; the object that a trigger names may be any that l
 from stripe_sandbox.endpoint import Answer, Call
 from stripe_sandbox.errors import no_such, refused
 from stripe_sandbox.objects import CHARGES, DISPUTES, PAYMENT_INTENTS, REFUNDS, Kind, Stored
-from stripe_sandbox.resources import disputes, payment_flow, refunds
+from stripe_sandbox.resources import checkout_flow, disputes, payment_flow, refunds
 from stripe_sandbox.resources.declines import decline_called
 
 CLOSED_AS = ("won", "lost", "warning_closed")
@@ -54,13 +54,24 @@ def close_dispute(call: Call) -> Answer:
 
 
 def succeed_payment(call: Call) -> Answer:
-    """Let a payment succeed that was processing."""
-    return Answer(payment_flow.succeed_late(call, _intent(call)))
+    """Let a payment succeed that was processing, and its checkout session with it."""
+    intent = payment_flow.succeed_late(call, _intent(call))
+    checkout_flow.follow(call, intent)
+    return Answer(intent)
 
 
 def fail_payment(call: Call) -> Answer:
     """Let a payment fail that was processing, or had even succeeded; `code` is a decline's."""
-    return Answer(payment_flow.fail_late(call, _intent(call), decline_called(call.params.get("code"))))
+    intent = payment_flow.fail_late(call, _intent(call), decline_called(call.params.get("code")))
+    checkout_flow.follow(call, intent)
+    return Answer(intent)
+
+
+def expire_session(call: Call) -> Answer:
+    """Expire an open checkout session, named itself or by its payment intent."""
+    session = checkout_flow.session_of_intent(call, call.path["id"])
+    wanted = call.path["id"] if session is None else session.body["id"]
+    return Answer(checkout_flow.expire(call, checkout_flow.session_of(call, wanted)))
 
 
 def _intent(call: Call) -> Stored:

@@ -56,6 +56,7 @@ TRIGGERS: dict[str, Trigger] = {
     "charge.dispute.funds_withdrawn": ("id", {}, dashboard.withdraw_funds),
     "charge.dispute.funds_reinstated": ("id", {}, dashboard.reinstate_funds),
     "charge.dispute.closed": ("id", {"status": Text(choices=dashboard.CLOSED_AS)}, dashboard.close_dispute),
+    "checkout.session.expired": ("id", {}, dashboard.expire_session),
     "resend": ("id", {}, _resend),
 }
 

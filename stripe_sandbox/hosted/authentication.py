@@ -5,7 +5,7 @@ from starlette.responses import Response
 from stripe_sandbox.endpoint import Call
 from stripe_sandbox.errors import Json
 from stripe_sandbox.hosted import html
-from stripe_sandbox.resources import payment_flow
+from stripe_sandbox.resources import checkout_flow, payment_flow
 
 TITLE = "Authenticate your payment"
 REDIRECT_STATUS = {"succeeded": "succeeded", "processing": "pending"}
@@ -16,7 +16,6 @@ def show(call: Call) -> Response:
     intent = payment_flow.intent_of(call, call.path["intent"]).body
     if intent["status"] != "requires_action":
         return _nothing_to_do()
-    return_url = _return_url(intent)
     return html.page(
         TITLE,
         html.paragraph(f"Your bank asks whether you want to pay {html.money(intent['amount'], intent['currency'])}."),
@@ -24,7 +23,7 @@ def show(call: Call) -> Response:
             html.button("outcome", "complete", "Complete authentication", main=True),
             html.button("outcome", "fail", "Fail authentication"),
         ),
-        leads_to=[] if return_url is None else [return_url],
+        leads_to=_leads_to(call, intent),
     )
 
 
@@ -37,6 +36,7 @@ def decide(call: Call, form: dict[str, str]) -> Response:
         if outcome not in ("complete", "fail"):
             return html.page(TITLE, html.paragraph("Choose one of the two buttons.", look="error"), status=400)
         after = payment_flow.authenticate(call, intent, passed=outcome == "complete")
+        checkout_flow.follow(call, after)
     else:
         # The button was pressed twice: the second answer is that of the first.
         after = intent.body
@@ -53,9 +53,12 @@ def _told(intent: Json) -> dict[str, str]:
     }
 
 
-def _return_url(intent: Json) -> str | None:
-    redirect: Json = (intent["next_action"] or {}).get("redirect_to_url") or {}
-    return redirect.get("return_url")
+def _leads_to(call: Call, intent: Json) -> list[str]:
+    """Return where the browser may be sent: back, and, from a checkout's page, on from there."""
+    redirect: Json = intent["next_action"].get("redirect_to_url") or {}
+    session = checkout_flow.session_of_intent(call, intent["id"])
+    back = [redirect["return_url"]] if redirect else []
+    return back if session is None else [*back, session.body["success_url"]]
 
 
 def _nothing_to_do() -> Response:

@@ -47,7 +47,13 @@ def page(title: str, *parts: str, status: int = 200, leads_to: Iterable[str] = (
 def paragraph(text: str, *, look: str = "") -> str:
     """Return a paragraph of plain text."""
     marked = f' class="{escape(look)}"' if look else ""
-    return f"<p{marked}>{escape(text)}</p>"
+    said = ' role="alert"' if look == "error" else ""
+    return f"<p{marked}{said}>{escape(text)}</p>"
+
+
+def link(url: str, text: str) -> str:
+    """Return a link in a paragraph of its own."""
+    return f'<p><a href="{escape(url)}">{escape(text)}</a></p>'
 
 
 def form(*parts: str) -> str:

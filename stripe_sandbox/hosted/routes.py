@@ -9,7 +9,7 @@ from starlette.routing import Route
 from stripe_sandbox.endpoint import Call
 from stripe_sandbox.errors import ApiError
 from stripe_sandbox.forms import read_form
-from stripe_sandbox.hosted import authentication, html, receipts
+from stripe_sandbox.hosted import authentication, checkout, html, receipts
 from stripe_sandbox.sandbox import Sandbox
 from stripe_sandbox.transport import BodyTooLarge, read_body
 
@@ -29,6 +29,7 @@ class HostedPages:
         """Return the routes of all pages."""
         return [
             *self._page("/_sandbox/authenticate/{intent}", authentication.show, authentication.decide),
+            *self._page("/_sandbox/checkout/{session}", checkout.show, checkout.submit),
             *self._page("/_sandbox/receipts/{charge}", receipts.show),
         ]
 

@@ -2,6 +2,7 @@
 
 from stripe_sandbox.resources import (
     charges,
+    checkout_sessions,
     credit_grants,
     customers,
     disputes,
@@ -18,6 +19,7 @@ ENDPOINTS = [
     *charges.ENDPOINTS,
     *refunds.ENDPOINTS,
     *disputes.ENDPOINTS,
+    *checkout_sessions.ENDPOINTS,
     *credit_grants.ENDPOINTS,
     *events.ENDPOINTS,
 ]

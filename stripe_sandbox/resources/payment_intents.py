@@ -88,6 +88,7 @@ def confirm(call: Call) -> Answer:
         raise unexpected_state(intent, message)
     if status not in CONFIRMABLE:
         raise unexpected_state(intent, f"You cannot confirm this PaymentIntent because it has a status of {status}.")
+    _check_own(intent, "confirm")
     method = _method(call, intent.customer, call.params.get("payment_method") or intent.body["payment_method"])
     if method is None:
         message = "You cannot confirm this PaymentIntent because it's missing a payment method."
@@ -107,9 +108,14 @@ def cancel(call: Call) -> Answer:
             f"of the following statuses may be canceled: {', '.join(CONFIRMABLE)}."
         )
         raise unexpected_state(intent, message)
-    if "session" in intent.hidden:
-        raise refused("You cannot cancel the PaymentIntent of a Checkout Session: expire the session instead.")
+    _check_own(intent, "cancel")
     return Answer(payment_flow.cancel(call, intent, call.params.get("cancellation_reason")))
+
+
+def _check_own(intent: Stored, verb: str) -> None:
+    if "session" in intent.hidden:
+        message = f"You cannot {verb} the PaymentIntent of a Checkout Session. Expire the Checkout Session to end it."
+        raise refused(message)
 
 
 def _check_together(params: Json) -> None:

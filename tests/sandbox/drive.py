@@ -2,6 +2,7 @@
 
 import stripe
 
+from tests.sandbox.drive_checkout import use_checkout
 from tests.sandbox.drive_payments import use_payments
 from tests.sandbox.standin import StandIn, grant_params
 
@@ -12,7 +13,8 @@ async def use_everything(stand_in: StandIn, now: int) -> None:
     """Send every kind of request, with every parameter that Grantflow has a use for, and meet every kind of refusal."""
     await _customers(stand_in.client)
     await _payment_methods(stand_in.client)
-    await use_payments(stand_in, now)
+    await use_payments(stand_in)
+    await use_checkout(stand_in, now)
     await _credit_grants(stand_in.client, now)
     await _events(stand_in.client, now)
     await _refusals(stand_in.client)

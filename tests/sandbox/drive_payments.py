@@ -12,8 +12,8 @@ CHARGED = (
 )
 
 
-async def use_payments(stand_in: StandIn, now: int) -> None:
-    """Charge, confirm and cancel in every way."""
+async def use_payments(stand_in: StandIn) -> None:
+    """Charge, confirm, cancel, refund and dispute in every way."""
     await _payment_intents(stand_in)
     await _refunds(stand_in)
     await _disputes(stand_in)
