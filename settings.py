@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         return frozenset(origin.strip().rstrip("/") for origin in self.allowed_origins.split(",") if origin.strip())
 
     @property
+    def reached_at(self) -> str:
+        """Where others reach the API: as told, or where it listens, if that is one address; else nothing."""
+        if self.public_url or self.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
+            return self.public_url.rstrip("/")
+        return f"http://{self.host}:{self.port}"
+
+    @property
     def sqlalchemy_url(self) -> str:
         """The database's address for the asynchronous driver."""
         return asyncpg_url(self.database_url.get_secret_value())

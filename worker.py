@@ -14,7 +14,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from activities.grant_ledger import GrantLedger
 from activities.grant_stripe import GrantStripe
+from activities.payment_ledger import PaymentLedger
 from activities.payment_methods import PaymentMethodLedger, PaymentMethodStripe
+from activities.payment_stripe import PaymentStripe
 from activities.sweeps import Sweeps
 from activities.time_sweeps import NOTICE_DAYS, TimeSweeps
 from gateways.run import run_process
@@ -25,11 +27,23 @@ from gateways.temporal.namespace import prepare_namespace
 from ledger.transaction import open_engine, refuse_weaker_isolation
 from messages.names import TASK_QUEUE
 from settings import Settings, load_settings
+from workflows.auto_topup import AutoTopupWorkflow
 from workflows.credit_grant import CreditGrantWorkflow
+from workflows.customer import CustomerWorkflow
 from workflows.payment_method import PaymentMethodWorkflow
+from workflows.payment_reversal import PaymentReversalWorkflow
+from workflows.purchase import PurchaseWorkflow
 from workflows.sweeps import SweepsWorkflow
 
-WORKFLOWS = (CreditGrantWorkflow, PaymentMethodWorkflow, SweepsWorkflow)
+WORKFLOWS = (
+    AutoTopupWorkflow,
+    CreditGrantWorkflow,
+    CustomerWorkflow,
+    PaymentMethodWorkflow,
+    PaymentReversalWorkflow,
+    PurchaseWorkflow,
+    SweepsWorkflow,
+)
 
 # After a worker is killed, its workflows wait so long for it before another worker gets them.
 STICKY_TIMEOUT = timedelta(seconds=5)
@@ -44,13 +58,17 @@ def build_worker(
     *,
     interceptors: Sequence[Interceptor] = (),
     notice_days: Sequence[int] = NOTICE_DAYS,
+    public_url: str = "",
 ) -> Worker:
     """A worker with every workflow and activity that we have.
 
-    ``notice_days``: so many days before long-lived grants expire, their owners are told.
+    ``notice_days``: so many days before long-lived grants expire, their owners are told. ``public_url`` is where our
+    own pages are, for people who pay or authenticate.
     """
     grant_ledger, grant_stripe = GrantLedger(engine), GrantStripe(stripe)
     method_ledger, method_stripe = PaymentMethodLedger(engine), PaymentMethodStripe(stripe)
+    payment_ledger = PaymentLedger(engine, public_url=public_url)
+    payment_stripe = PaymentStripe(stripe, public_url=public_url)
     sweeps, time_sweeps = Sweeps(engine, stripe, Flows(client)), TimeSweeps(engine, notice_days=notice_days)
     return Worker(
         client,
@@ -74,7 +92,26 @@ def build_worker(
             method_stripe.attach_payment_method,
             method_stripe.set_default_payment_method,
             method_ledger.record_payment_method,
+            payment_ledger.open_top_up,
+            payment_ledger.still_wanted,
+            payment_ledger.open_purchase,
+            payment_ledger.read_payment,
+            payment_ledger.renew_payment_key,
+            payment_ledger.blocked_methods,
+            payment_ledger.record_payment,
+            payment_ledger.switch_off,
+            payment_ledger.give_notice,
+            payment_ledger.reverse_payment,
+            payment_stripe.choose_payment_method,
+            payment_stripe.charge,
+            payment_stripe.find_payment,
+            payment_stripe.retrieve_payment,
+            payment_stripe.authenticate_payment,
+            payment_stripe.open_checkout,
+            payment_stripe.retrieve_checkout,
+            payment_stripe.retrieve_standing,
             sweeps.deliver_inbox,
+            sweeps.start_top_ups,
             sweeps.create_missing_customers,
             sweeps.pump_mirrors,
             sweeps.close_mirrors,
@@ -108,7 +145,8 @@ async def run(settings: Settings, *, interceptors: Sequence[Interceptor] = ()) -
         for signal_number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
         days = settings.expiry_notice_days
-        async with build_worker(client, engine, stripe, interceptors=interceptors, notice_days=days):
+        pages = settings.reached_at
+        async with build_worker(client, engine, stripe, interceptors=interceptors, notice_days=days, public_url=pages):
             print("worker ready", flush=True)  # noqa: T201 - the supervisor waits for this line
             await stop.wait()
 

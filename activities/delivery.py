@@ -2,10 +2,19 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from activities.payment_events import (
+    CUSTOMER_EVENTS,
+    PAYMENT_EVENTS,
+    REVERSAL_EVENTS,
+    Malformed,
+    PaymentDelivery,
+    PaymentSignals,
+    object_of,
+)
 from gateways.temporal.flows import FlowUnavailable
 from ledger import granting, inbox, mirroring
 from ledger.rules.errors import LedgerError, LedgerUnavailable, UnknownGrant
@@ -22,22 +31,19 @@ OPERATION_ID_LONGEST = 200
 REASON_LONGEST = 500
 
 
-class GrantSignals(Protocol):
+class Signals(PaymentSignals, Protocol):
     """What delivery needs of Temporal."""
 
     async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool: ...
 
 
-class Malformed(Exception):
-    """The event lacks what its type promises. It will never be deliverable."""
-
-
 class InboxDelivery:
     """Delivers events, each to its end: processed, ignored, quarantined, or left in the inbox for later."""
 
-    def __init__(self, engine: AsyncEngine, flows: GrantSignals) -> None:
+    def __init__(self, engine: AsyncEngine, flows: Signals) -> None:
         self._engine = engine
         self._flows = flows
+        self._payments = PaymentDelivery(engine, flows)
 
     async def deliver(self, event_id: str) -> None:
         """Delivers one event now, if it can be. Never raises: what fails stays in the inbox for the sweep."""
@@ -105,11 +111,17 @@ class InboxDelivery:
         match event.type:
             case "billing.credit_grant.created":
                 return await self._credit_grant_created(event)
+            case kind if kind in PAYMENT_EVENTS:
+                return await self._payments.payment(event)
+            case kind if kind in REVERSAL_EVENTS:
+                return await self._payments.reversal(event)
+            case kind if kind in CUSTOMER_EVENTS:
+                return await self._payments.customer(event)
             case _:
                 return "ignored", "no part of ours waits for this type"
 
     async def _credit_grant_created(self, event: InboxEvent) -> tuple[str, str | None]:
-        stripe_grant_id, operation_id = _credit_grant(event.payload)
+        stripe_grant_id, operation_id = _credit_grant(event)
         if operation_id is None or not 1 <= len(operation_id) <= OPERATION_ID_LONGEST:
             return "ignored", "a credit grant that was not made by us"
         confirmation = StripeGrantConfirmation(stripe_grant_id=stripe_grant_id, event_id=event.event_id)
@@ -133,12 +145,9 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:REASON_LONGEST]
 
 
-def _credit_grant(payload: dict[str, Any]) -> tuple[str, str | None]:
+def _credit_grant(event: InboxEvent) -> tuple[str, str | None]:
     """The ids in a credit grant's event: Stripe's, and ours from the metadata."""
-    data = payload.get("data")
-    grant = data.get("object") if isinstance(data, dict) else None
-    if not isinstance(grant, dict) or not isinstance(grant.get("id"), str):
-        raise Malformed("a billing.credit_grant event without a credit grant")
+    grant = object_of(event)
     metadata = grant.get("metadata") or {}
     operation_id = metadata.get("operationId") if isinstance(metadata, dict) else None
     if operation_id is not None and not isinstance(operation_id, str):

@@ -19,6 +19,8 @@ from ledger.rules.errors import (
     PaymentAlreadyGranted,
     UnknownAccount,
     UnknownGrant,
+    UnknownPayment,
+    UnknownPurchase,
 )
 from messages.failures import Failure
 
@@ -29,6 +31,8 @@ _REFUSALS: dict[type[Exception], Failure] = {
     PaymentAlreadyGranted: Failure.IDEMPOTENCY_CONFLICT,
     InvalidOrder: Failure.INVALID_ORDER,
     LimitExceeded: Failure.LIMIT_EXCEEDED,
+    UnknownPayment: Failure.UNKNOWN_PAYMENT,
+    UnknownPurchase: Failure.UNKNOWN_PAYMENT,
     StripeAuthenticationRequired: Failure.STRIPE_AUTHENTICATION_REQUIRED,
     StripeRefused: Failure.STRIPE_REFUSED,
 }

@@ -1,5 +1,7 @@
 """The payments' steps at Stripe. Each is one question, or one call under a key that was stored before."""
 
+from dataclasses import replace
+
 from activities.failures import final_failures
 from gateways.stripe.gateway import StripeGateway
 from messages.payment_steps import PaymentStripeSteps
@@ -22,8 +24,10 @@ from messages.payments import (
 class PaymentStripe(PaymentStripeSteps):
     """See :class:`messages.payment_steps.PaymentStripeSteps` for what each step does."""
 
-    def __init__(self, stripe: StripeGateway) -> None:
+    def __init__(self, stripe: StripeGateway, *, public_url: str) -> None:
+        """``public_url`` is where our own pages are, to which Stripe leads people back."""
         self._stripe = stripe
+        self._public_url = public_url
 
     async def choose_payment_method(self, question: MethodQuestion) -> ChosenMethod:
         with final_failures(reading=True):
@@ -31,7 +35,8 @@ class PaymentStripe(PaymentStripeSteps):
 
     async def charge(self, request: ChargeRequest) -> StripePayment:
         with final_failures():
-            return await self._stripe.charge(request)
+            return_url = None if request.return_url is None else self._public_url + request.return_url
+            return await self._stripe.charge(replace(request, return_url=return_url))
 
     async def find_payment(self, question: PaymentQuestion) -> FoundPayment:
         with final_failures(reading=True):
@@ -43,11 +48,13 @@ class PaymentStripe(PaymentStripeSteps):
 
     async def authenticate_payment(self, authentication: Authentication) -> StripePayment:
         with final_failures():
-            return await self._stripe.authenticate_payment(authentication)
+            return_url = self._public_url + authentication.return_url
+            return await self._stripe.authenticate_payment(replace(authentication, return_url=return_url))
 
     async def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
         with final_failures():
-            return await self._stripe.open_checkout(request)
+            success_url, cancel_url = self._public_url + request.success_url, self._public_url + request.cancel_url
+            return await self._stripe.open_checkout(replace(request, success_url=success_url, cancel_url=cancel_url))
 
     async def retrieve_checkout(self, checkout: CheckoutId) -> CheckoutPage:
         with final_failures(reading=True):

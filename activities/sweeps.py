@@ -9,14 +9,17 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 
-from activities.delivery import GrantSignals, InboxDelivery
+from activities.delivery import InboxDelivery, Signals
 from activities.grant_stripe import close_at_stripe
 from activities.pages import Pages, Pause
 from gateways.stripe.errors import StripeError, StripeOutage, StripeOutcomeUnknown
 from gateways.stripe.gateway import StripeGateway
 from ledger import customers, granting, mirroring
+from ledger.paying import take_waiting_payments
+from ledger.topping_up import find_crossings
 from messages.customers import CustomerRequest
 from messages.grants import GrantOrder, GrantStage, MirrorClosing, MirrorRequest, StageChange
+from messages.payments import PaymentEvent, TopUpDemand
 from messages.sweep_steps import SweepSteps
 from messages.sweeps import SweepReport
 
@@ -27,14 +30,19 @@ STRIPE_PAUSE_SECONDS = 1 / 5
 # What five a second can do within one tick of a minute.
 STRIPE_PAGE = 250
 INBOX_PAGE = 500
+# A payment that has not moved for so long is looked at again: its workflow may have been lost.
+PAYMENT_QUIET = timedelta(minutes=30)
+PAYMENTS_PAGE = 100
 # Stripe keeps a key for at least 24 hours. What has waited longer than this is looked for first, by its workflow.
 KEY_LIFE = timedelta(hours=20)
 
 
-class GrantFlows(GrantSignals, Protocol):
+class SweepFlows(Signals, Protocol):
     """What the sweeps need of Temporal."""
 
     async def adopt_grant(self, order: GrantOrder) -> None: ...
+
+    async def top_up_wanted(self, account_id: str, demand: TopUpDemand) -> None: ...
 
 
 class Sweeps(SweepSteps):
@@ -44,7 +52,7 @@ class Sweeps(SweepSteps):
         self,
         engine: AsyncEngine,
         stripe: StripeGateway,
-        flows: GrantFlows,
+        flows: SweepFlows,
         *,
         pause: Pause = asyncio.sleep,
         page: int = STRIPE_PAGE,
@@ -54,6 +62,9 @@ class Sweeps(SweepSteps):
         self._stripe = stripe
         self._flows = flows
         self._delivery = InboxDelivery(engine, flows)
+        self._crossings = Pages[str](str, size=page, pause_seconds=0, pause=pause)
+        # Where the next tick goes on; only this process remembers it.
+        self._after: str | None = None
         self._customers = Pages[CustomerRequest](
             lambda request: request.account_id, size=page, pause_seconds=STRIPE_PAUSE_SECONDS, pause=pause
         )
@@ -65,6 +76,15 @@ class Sweeps(SweepSteps):
 
     async def deliver_inbox(self) -> SweepReport:
         return await self._delivery.deliver_due(limit=INBOX_PAGE, beat=activity.heartbeat)
+
+    async def start_top_ups(self) -> SweepReport:
+        crossed = await find_crossings(self._engine, after=self._after, limit=self._crossings.to_read)
+        report = await self._crossings.do(crossed, self._start_top_up)
+        self._after = crossed[-1] if len(crossed) == self._crossings.to_read else None
+        for payment in await take_waiting_payments(self._engine, older_than=PAYMENT_QUIET, limit=PAYMENTS_PAGE):
+            await self._flows.payment_changed(payment, PaymentEvent("sweep", payment.payment_intent_id))
+            activity.heartbeat()
+        return report
 
     async def create_missing_customers(self) -> SweepReport:
         missing = await customers.accounts_without_customer(self._engine, limit=self._customers.to_read)
@@ -82,6 +102,9 @@ class Sweeps(SweepSteps):
     async def close_mirrors(self) -> SweepReport:
         spent = await mirroring.spent_mirrors(self._engine, limit=self._closings.to_read)
         return await self._closings.do(spent, self._close)
+
+    async def _start_top_up(self, account_id: str) -> None:
+        await self._flows.top_up_wanted(account_id, TopUpDemand(request_id="sweep"))
 
     async def _create_customer(self, request: CustomerRequest) -> None:
         try:

@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 CHANNEL = "account_changes"
+# The same for what accounts are to be told (``ledger/noticing.py``), by the notice's id.
+NOTICE_CHANNEL = "account_notices"
 # Who changes accounts all the time announces the first change at once, and what follows together.
 ANNOUNCE_PAUSE_SECONDS = 0.025
 
@@ -31,14 +33,22 @@ class AccountChange:
 
 async def announce(engine: AsyncEngine, change: AccountChange) -> None:
     """Sends the change to whoever listens. Never raises: what it announces is committed."""
+    await _send(engine, CHANNEL, f"{change.account_id}:{change.seq}")
+
+
+async def announce_notice(engine: AsyncEngine, account_id: UUID, notice_id: int) -> None:
+    """Sends word of a notice to whoever listens. Never raises: the notice waits until it is told."""
+    await _send(engine, NOTICE_CHANNEL, f"{account_id}:{notice_id}")
+
+
+async def _send(engine: AsyncEngine, channel: str, payload: str) -> None:
     try:
         async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
             await connection.execute(
-                text("SELECT pg_notify(:channel, :payload)"),
-                {"channel": CHANNEL, "payload": f"{change.account_id}:{change.seq}"},
+                text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload}
             )
     except (SQLAlchemyError, OSError):
-        _log.warning("The change %s of account %s was not announced.", change.seq, change.account_id, exc_info=True)
+        _log.warning("%s was not announced on %s.", payload, channel, exc_info=True)
 
 
 async def announce_all(engine: AsyncEngine, changes: Sequence[AccountChange]) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections import Counter as Tally
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import cast
@@ -90,6 +90,10 @@ class _Call:
     since_ns: int
 
 
+def _nobody_cares(_: str) -> None:
+    """For a process that starts no top-ups: the sweep finds what has crossed."""
+
+
 # What is to be said to whom.
 _Answers = list[tuple[_Call, Outcome]]
 
@@ -104,7 +108,11 @@ class Consumption:
         batch_max: int = BATCH_MAX,
         waiting_max: int = WAITING_MAX,
         waiting_max_per_account: int = WAITING_MAX_PER_ACCOUNT,
+        on_crossing: Callable[[str], None] = _nobody_cares,
     ) -> None:
+        """``on_crossing`` hears, after the commit, of an account that spending has left below the threshold of its
+        auto top-up; it returns at once."""
+        self._on_crossing = on_crossing
         self._engine = engine
         self._batches = Batches(engine)
         self._batch_max = batch_max
@@ -262,6 +270,8 @@ class Consumption:
             else:
                 outcomes |= decision.outcomes
                 self._announce(decision.changes)
+                for account_id in decision.crossings:
+                    self._on_crossing(account_id)
                 # Nobody who repeats an accepted request must hear that credits are lacking now, or the hold is closed.
                 refused = [item for item in waiting if isinstance(outcomes[item], InsufficientCredits | HoldClosed)]
                 outcomes |= await self._batches.recorded(refused)

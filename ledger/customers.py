@@ -1,5 +1,7 @@
 """The account's side of being a customer at Stripe. Each function is one short transaction."""
 
+from uuid import UUID
+
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.rules.errors import UnknownAccount
@@ -20,8 +22,7 @@ async def renew_customer_key(engine: AsyncEngine, account_id: str, *, used: str)
     async def work(tx: AsyncConnection) -> CustomerRequest:
         request = await _request(tx, account_id)
         if request.idempotency_key == used:
-            stem, _, number = used.rpartition("-")
-            await rows.write_customer_key(tx, parse_account_id(account_id), f"{stem}-{int(number) + 1}")
+            await rows.write_customer_key(tx, parse_account_id(account_id), next_customer_key(used))
         return await _request(tx, account_id)
 
     return await with_transaction(engine, work, what="renew customer key")
@@ -38,6 +39,34 @@ async def record_customer(engine: AsyncEngine, customer: Customer) -> None:
     await with_transaction(
         engine, lambda tx: rows.write_customer(tx, account_id, customer.stripe_customer_id), what="record customer"
     )
+
+
+async def account_of_customer(engine: AsyncEngine, stripe_customer_id: str) -> str | None:
+    """The account that is this customer at Stripe, or None."""
+    found = await with_transaction(
+        engine, lambda tx: rows.find_account_of_customer(tx, stripe_customer_id), what="account of customer"
+    )
+    return None if found is None else str(found)
+
+
+async def forget_customer(engine: AsyncEngine, stripe_customer_id: str) -> str | None:
+    """The customer was deleted at Stripe: forgets it, once, and answers whose it was; None where nobody's."""
+
+    async def work(tx: AsyncConnection) -> UUID | None:
+        account_id = await rows.find_account_of_customer(tx, stripe_customer_id)
+        if account_id is not None:
+            used = (await _request(tx, str(account_id))).idempotency_key
+            await rows.forget_customer(tx, account_id, next_key=next_customer_key(used))
+        return account_id
+
+    found = await with_transaction(engine, work, what="forget customer")
+    return None if found is None else str(found)
+
+
+def next_customer_key(used: str) -> str:
+    """The idempotency key that follows ``used``."""
+    stem, _, number = used.rpartition("-")
+    return f"{stem}-{int(number) + 1}"
 
 
 async def record_payment_method(engine: AsyncEngine, default: DefaultPaymentMethod) -> None:

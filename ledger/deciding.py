@@ -84,6 +84,11 @@ class Decision:
     changes: dict[UUID, int]
     books: dict[str, Book]
 
+    @property
+    def crossings(self) -> list[str]:
+        """The accounts that this batch has left below the thresholds of their auto top-ups."""
+        return [account_id for account_id, book in self.books.items() if book.crossed]
+
 
 def decide(spenders: Mapping[str, Spender], holds: Mapping[str, FoundHolds], items: Iterable[Item]) -> Decision:
     """Judges the items one after another. Whatever goes wrong with one is that one's outcome alone.

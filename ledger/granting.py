@@ -13,7 +13,7 @@ from ledger.changes import AccountChange, announce
 from ledger.expiry import book, look
 from ledger.rules.catching_up import earlier
 from ledger.rules.debt import pay_debt_first
-from ledger.rules.errors import LimitExceeded, PaymentAlreadyGranted, UnknownGrant
+from ledger.rules.errors import IdempotencyConflict, LimitExceeded, PaymentAlreadyGranted, UnknownGrant
 from ledger.rules.grant_types import GRANT_PRIORITIES, MIRRORED_TYPES, expiry_of
 from ledger.rules.limits import MAX_CREDITS_PER_ACCOUNT
 from ledger.rules.orders import check_expiry, check_order
@@ -38,49 +38,45 @@ class GrantOutcome:
     created: bool
 
 
-async def process_and_grant_credit(
-    engine: AsyncEngine, order: GrantOrder, *, payment_id: str | None = None
-) -> GrantOutcome:
+async def process_and_grant_credit(engine: AsyncEngine, order: GrantOrder) -> GrantOutcome:
     """Grants credits: validates the account, claims the operation id, pays the debt, writes the grant and its entries.
 
-    A repeat of the order answers with the grant that it made. ``payment_id`` names the payment that the credits were
-    bought with. Raises UnknownAccount, InvalidOrder, LimitExceeded, IdempotencyConflict (the id was used for something
-    else), PaymentAlreadyGranted or LedgerUnavailable.
+    A repeat of the order answers with the grant that it made. Raises UnknownAccount, InvalidOrder, LimitExceeded,
+    IdempotencyConflict (the id was used for something else), PaymentAlreadyGranted or LedgerUnavailable.
     """
     check_order(order)
     account_id = parse_account_id(order.account_id)
 
     async def work(tx: AsyncConnection) -> tuple[GrantOutcome, AccountChange | None]:
         account = await lock_account(tx, account_id)
-        recorded = await claim_grant(tx, account, order, payment_id=payment_id)
+        recorded = await claim_grant(tx, account, order)
         if recorded is not None:
             return GrantOutcome(await grant_rows.find_grant(tx, order.operation_id), created=False), None
-        written = await write_grant(tx, account, order, driver=MirrorDriver.WORKFLOW, payment_id=payment_id)
+        written = await write_grant(tx, account, order, driver=MirrorDriver.WORKFLOW)
         return GrantOutcome(written.grant, created=True), written.change
 
     try:
         outcome, change = await with_serializable_transaction(engine, work, what="grant", account_id=account_id)
     except IntegrityError as error:
-        if payment_id is not None and "uq_grants_payment_id" in str(error.orig):
-            raise PaymentAlreadyGranted(payment_id) from None
+        if order.payment_id is not None and "uq_grants_payment_id" in str(error.orig):
+            raise PaymentAlreadyGranted(order.payment_id) from None
         raise
     if change is not None:
         await announce(engine, change)
     return outcome
 
 
-async def claim_grant(
-    tx: AsyncConnection, account: LockedAccount, order: GrantOrder, *, payment_id: str | None = None
-) -> Operation | None:
+async def claim_grant(tx: AsyncConnection, account: LockedAccount, order: GrantOrder) -> Operation | None:
     """Takes the order's operation id for a grant; answers what it was used for if the order is a repeat.
 
-    Raises IdempotencyConflict.
+    The id of a grant that is bought was taken when its payment began (``ledger/paying.py``): as long as the grant is
+    not written, that is no repeat. Raises IdempotencyConflict.
     """
     operation = Operation(
         account_id=account.account_id,
         operation_id=order.operation_id,
         kind="grant",
-        request=request_of(order, payment_id),
+        request=request_of(order),
         answer=None,
         actor=order.actor,
         request_id=order.request_id,
@@ -88,7 +84,12 @@ async def claim_grant(
     recorded = await claim(tx, operation)
     if recorded is not None:
         refuse_other_payload(recorded, account_id=account.account_id, kind="grant", request=operation.request)
-    return recorded
+    if recorded is None or order.payment_id is None:
+        return recorded
+    paid_by = await grant_rows.payment_of_grant(tx, order.operation_id)
+    if paid_by is not None and paid_by != order.payment_id:
+        raise IdempotencyConflict(order.operation_id)
+    return None if paid_by is None else recorded
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,6 @@ async def write_grant(
     order: GrantOrder,
     *,
     driver: MirrorDriver,
-    payment_id: str | None = None,
 ) -> WrittenGrant:
     """Writes a new grant in an open SERIALIZABLE transaction that has locked the account and claimed the id.
 
@@ -119,7 +119,7 @@ async def write_grant(
     if balance > MAX_CREDITS_PER_ACCOUNT:
         raise LimitExceeded("The credits of the account", limit=MAX_CREDITS_PER_ACCOUNT, would_be=balance)
     booked = await book(tx, account, found, request_id=order.request_id)
-    new = _new_grant(account, order, balance=payment.left, payment_id=payment_id)
+    new = _new_grant(account, order, balance=payment.left)
     await grant_rows.insert_grant(tx, new)
     stage = GrantStage.LOCAL if order.type in MIRRORED_TYPES else GrantStage.NOT_MIRRORED
     stage_since = await mirror_rows.insert_mirror(
@@ -139,7 +139,7 @@ async def write_grant(
         next_expiry=earlier(found.next_expiry, new.expires_at),
     )
     origin = Origin(account_id=account.account_id, seq=seq, actor=order.actor, request_id=order.request_id)
-    entries = booked + _entries(account, order, new.grant_id, debt_paid=payment.paid, payment_id=payment_id)
+    entries = booked + _entries(account, order, new.grant_id, debt_paid=payment.paid)
     await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
     return WrittenGrant(
         _as_grant(new, order, stage=stage, stage_since=stage_since),
@@ -147,9 +147,7 @@ async def write_grant(
     )
 
 
-def _new_grant(
-    account: LockedAccount, order: GrantOrder, *, balance: int, payment_id: str | None
-) -> grant_rows.NewGrant:
+def _new_grant(account: LockedAccount, order: GrantOrder, *, balance: int) -> grant_rows.NewGrant:
     # An account whose reset is due, and not done yet, gets no credit that has expired at its birth.
     reset = coming_reset(account.next_reset, account.reset_anchor_day, account.now)
     return grant_rows.NewGrant(
@@ -162,7 +160,7 @@ def _new_grant(
         expires_at=expiry_of(order.type, order.expires_at, reset),
         description=order.description,
         price=account.price,
-        payment_id=payment_id,
+        payment_id=order.payment_id,
         created_at=account.now,
     )
 
@@ -187,9 +185,7 @@ def _as_grant(new: grant_rows.NewGrant, order: GrantOrder, *, stage: GrantStage,
     )
 
 
-def _entries(
-    account: LockedAccount, order: GrantOrder, grant_id: UUID, *, debt_paid: int, payment_id: str | None
-) -> list[Entry]:
+def _entries(account: LockedAccount, order: GrantOrder, grant_id: UUID, *, debt_paid: int) -> list[Entry]:
     def entry(kind: str, credits: int, *, on_grant: bool) -> Entry:
         return Entry(
             kind=kind,
@@ -198,7 +194,7 @@ def _entries(
             grant_id=grant_id if on_grant else None,
             price=account.price if on_grant else None,
             effective_at=account.now,
-            payment_id=payment_id,
+            payment_id=order.payment_id,
         )
 
     entries = [entry("granted", order.credits, on_grant=True)]
@@ -208,15 +204,18 @@ def _entries(
     return entries
 
 
-def request_of(order: GrantOrder, payment_id: str | None = None) -> dict[str, Any]:
-    """The order's payload, by which a repeat is told from a conflict; who asked for it does not count."""
-    return {
+def request_of(order: GrantOrder) -> dict[str, Any]:
+    """The order's payload, by which a repeat is told from a conflict; who asked for it does not count.
+
+    Which payment it was bought with is not known when the id is taken, and stands on the grant.
+    """
+    request: dict[str, Any] = {
         "type": str(order.type),
         "credits": order.credits,
         "description": order.description,
         "expiresAt": None if order.expires_at is None else order.expires_at.astimezone(UTC).isoformat(),
-        "paymentId": payment_id,
     }
+    return request | ({"paymentId": None} if order.payment_id is None else {"bought": True})
 
 
 async def find_grant(engine: AsyncEngine, operation_id: str) -> Grant:
@@ -244,6 +243,13 @@ async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant |
     return await with_transaction(engine, work, what="find repeated grant")
 
 
+async def find_taken(tx: AsyncConnection, account_id: UUID, operation_id: str) -> bool:
+    """Whether the account, or any account's grant, has the operation id."""
+    if await find_operation(tx, account_id, operation_id) is not None:
+        return True
+    return await find_grant_operation(tx, operation_id) is not None
+
+
 async def order_of_grant(engine: AsyncEngine, operation_id: str) -> GrantOrder:
     """The order that made a grant, word for word, for a workflow that takes the grant over. Raises UnknownGrant."""
 
@@ -251,13 +257,13 @@ async def order_of_grant(engine: AsyncEngine, operation_id: str) -> GrantOrder:
         operation = await find_grant_operation(tx, operation_id)
         if operation is None:
             raise UnknownGrant(operation_id)
-        return order_from(operation)
+        return order_from(operation, payment_id=await grant_rows.payment_of_grant(tx, operation_id))
 
     return await with_transaction(engine, work, what="order of grant")
 
 
-def order_from(operation: Operation) -> GrantOrder:
-    """The inverse of :func:`request_of`."""
+def order_from(operation: Operation, *, payment_id: str | None) -> GrantOrder:
+    """The inverse of :func:`request_of`; ``payment_id`` is what the grant was bought with."""
     request = operation.request
     expires_at = request["expiresAt"]
     return GrantOrder(
@@ -269,4 +275,5 @@ def order_from(operation: Operation) -> GrantOrder:
         expires_at=None if expires_at is None else datetime.fromisoformat(expires_at),
         actor=operation.actor,
         request_id=operation.request_id,
+        payment_id=payment_id,
     )

@@ -1,15 +1,19 @@
-"""Notices: what an account's owner is to be told, each thing once. Here: that credits are about to expire."""
+"""Notices: what an account's owner is to be told, each thing once: that credits are about to expire, what has become of
+a payment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 from prometheus_client import Counter
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from ledger.changes import announce_notice
 from ledger.rules.errors import UnknownAccount
 from ledger.store import notices as rows
 from ledger.store.accounts import find_account, parse_account_id
 from ledger.store.notices import FIRST_GRANT, GrantKey, Notice, NoticedPage
 from ledger.transaction import with_transaction
+from messages.payments import NoticeOrder
 
 WRITTEN = Counter("grantflow_notices", "Notices written, each thing once, by kind", ["kind"])
 
@@ -29,6 +33,37 @@ async def give_expiry_notices(
     )
     WRITTEN.labels(rows.EXPIRY).inc(page.written)
     return page
+
+
+async def give_notice(engine: AsyncEngine, order: NoticeOrder) -> bool:
+    """Writes the notice, and announces it to those who are connected; False where it was given before.
+
+    Raises UnknownAccount or LedgerUnavailable.
+    """
+    account_id = parse_account_id(order.account_id)
+    named = {"error": order.error, "actionUrl": order.action_url, "credits": order.credits}
+    payload = {"message": order.message} | {name: value for name, value in named.items() if value is not None}
+    notice = await with_transaction(
+        engine,
+        lambda tx: rows.insert_notice(tx, account_id, kind=order.kind, subject=order.subject, payload=payload),
+        what="give notice",
+    )
+    if notice is None:
+        return False
+    WRITTEN.labels(order.kind).inc()
+    await announce_notice(engine, account_id, notice.notice_id)
+    return True
+
+
+async def notices_since(engine: AsyncEngine, known: Mapping[UUID, int], *, kinds: Sequence[str]) -> list[Notice]:
+    """The notices of these accounts and kinds that came after the one that is known of each, oldest first."""
+    return await with_transaction(engine, lambda tx: rows.notices_since(tx, known, kinds), what="notices since")
+
+
+async def latest_notice(engine: AsyncEngine, account_id: str) -> int:
+    """The id of the account's latest notice; 0 where it has none. Raises UnknownAccount for no id."""
+    parsed = parse_account_id(account_id)
+    return await with_transaction(engine, lambda tx: rows.latest_notice(tx, parsed), what="latest notice")
 
 
 async def untold_notices(engine: AsyncEngine, account_id: str, *, limit: int) -> list[Notice]:

@@ -64,6 +64,12 @@ class Book:
         """Whether anything was accepted. A refusal writes nothing, not even an expiry."""
         return self.seq > self.spender.seq
 
+    @property
+    def crossed(self) -> bool:
+        """Whether something was spent, and has left the net balance below the threshold of auto top-up."""
+        threshold = self.spender.topup_threshold
+        return self.used > 0 and threshold is not None and self.purse.net < threshold
+
     def begin(self, order: Order, writes: Writes) -> None:
         """Counts a change that ``order`` makes; before the first of them, books what has happened by itself."""
         if self.events and not self.changed:
@@ -145,6 +151,7 @@ class Book:
             held=purse.held,
             next_expiry=spender.next_expiry,
             seq=self.seq,
+            topup_threshold=spender.topup_threshold,
             now=spender.now,
             grants=purse.rest(),
         )

@@ -68,7 +68,7 @@ class PaymentMethod:
 
 @dataclass(frozen=True)
 class DefaultPaymentMethod:
-    """An account and the payment method that is charged by default."""
+    """An account and the payment method that is charged by default, None where it has none."""
 
     account_id: str
-    payment_method: PaymentMethod
+    payment_method: PaymentMethod | None

@@ -13,6 +13,7 @@ class Failure(StrEnum):
     IDEMPOTENCY_CONFLICT = "idempotency-conflict"
     INVALID_ORDER = "invalid-order"
     LIMIT_EXCEEDED = "limit-exceeded"
+    UNKNOWN_PAYMENT = "unknown-payment"
     STRIPE_REFUSED = "stripe-refused"
     STRIPE_AUTHENTICATION_REQUIRED = "stripe-authentication-required"
     STRIPE_OUTAGE = "stripe-outage"

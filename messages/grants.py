@@ -42,7 +42,8 @@ class GrantOrder:
     """A request for credits: what is granted, to whom, and who asked for it.
 
     ``operation_id`` names the grant for ever. ``expires_at`` is for free and referral grants only; None
-    means the account's next reset. ``actor`` and ``request_id`` go into the journal.
+    means the account's next reset. ``payment_id`` is the payment at Stripe that the credits were bought with, if any.
+    ``actor`` and ``request_id`` go into the journal.
     """
 
     operation_id: str
@@ -53,6 +54,7 @@ class GrantOrder:
     expires_at: datetime | None = None
     actor: str = "system"
     request_id: str = ""
+    payment_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ class Reversal:
     ``operation_id`` is the id of the grant that the payment paid for. ``reversed_credits`` is what is taken back in
     all, debt included, and ``frozen_credits`` what the freeze keeps now. This call has taken ``taken`` from grants
     and owes ``debt_incurred`` for what nobody could pay, or has given back ``given_back``, of which debt took its part
-    first. ``net`` is the account's live credits less debt, after it. ``changed`` is false for a target that was booked.
+    first. What the purchase had no room for is on a new grant of the id ``restored_operation_id``. ``net`` is the
+    account's live credits less debt, after it. ``changed`` is false for a target that was booked before.
     """
 
     payment_id: str
@@ -38,3 +39,4 @@ class Reversal:
     debt_incurred: int
     net: int
     changed: bool
+    restored_operation_id: str | None = None

@@ -22,6 +22,12 @@ class SweepSteps(Steps):
 
     @activity.defn
     @abstractmethod
+    async def start_top_ups(self) -> SweepReport:
+        """Starts top-ups of accounts below their thresholds whose trigger was lost, and has somebody carry payments on
+        that have not moved for long."""
+
+    @activity.defn
+    @abstractmethod
     async def create_missing_customers(self) -> SweepReport:
         """Makes customers at Stripe of the accounts that are not known there yet."""
 

@@ -22,3 +22,4 @@ class SweepsReport:
     closings: SweepReport
     due: SweepReport = field(default_factory=SweepReport)
     notices: SweepReport = field(default_factory=SweepReport)
+    top_ups: SweepReport = field(default_factory=SweepReport)

@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from ledger.store import hold_tables, notice_tables
+from ledger.store import hold_tables, notice_tables, payment_tables, reversal_tables
 from ledger.store.tables import metadata
 from settings import MigrationSettings
 
@@ -14,7 +14,7 @@ from settings import MigrationSettings
 _SERVER_SETTINGS = {"lock_timeout": "4000", "statement_timeout": "600000", "timezone": "UTC"}
 
 # A table is known when its module has been imported.
-_TABLES = (hold_tables, notice_tables)
+_TABLES = (hold_tables, notice_tables, payment_tables, reversal_tables)
 
 
 def _migrate(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from messages import names
 from messages.customers import AccountId
@@ -32,6 +32,7 @@ from workflows import patience
 from workflows.calls import at_stripe, in_ledger
 from workflows.customers import customer_of
 from workflows.grant_words import describe
+from workflows.refusals import benign
 
 Answer = TypeVar("Answer")
 
@@ -58,7 +59,7 @@ class CreditGrantWorkflow:
         try:
             self._granted = await in_ledger(GrantLedgerSteps.create_local_grant, order)
         except ApplicationError as error:
-            self._refused = _benign(error, order)
+            self._refused = benign(error, order.request_id)
             await workflow.wait_condition(workflow.all_handlers_finished)
             raise self._refused from error
         self._stands(self._granted)
@@ -287,18 +288,3 @@ class CreditGrantWorkflow:
         workflow.set_current_details(details)
         # Current details need a live worker to be read; the memo does not.
         workflow.upsert_memo({"details": details})
-
-
-def _benign(error: ApplicationError, order: GrantOrder) -> ApplicationError:
-    """The ledger's refusal as the workflow's own: expected, so it raises no alarm, and never retried.
-
-    It names the request that was judged, so that a later one with the same id knows an old refusal from its own.
-    """
-    numbers = error.details[0] if error.details and isinstance(error.details[0], dict) else {}
-    return ApplicationError(
-        error.message,
-        {**numbers, "request_id": order.request_id},
-        type=error.type,
-        non_retryable=True,
-        category=ApplicationErrorCategory.BENIGN,
-    )

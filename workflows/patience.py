@@ -48,6 +48,30 @@ CARDHOLDER = Patience(
     retry=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
 )
 
+# Stripe's answer to a charge. Through an outage it is asked again for this long; then we look whether the charge was
+# made, and whether its owner still wants it.
+CHARGE = Patience(
+    attempt=timedelta(seconds=30),
+    whole=timedelta(minutes=10),
+    retry=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30)),
+)
+
+# A request waits ten seconds for its top-up (contract); who asks longer than that has long been refused.
+IN_LINE = timedelta(seconds=12)
+
+# A bank that has not answered takes minutes or days: it is asked again, less and less often.
+FIRST_BANK_LOOK = timedelta(minutes=1)
+LONGEST_BANK_LOOK = timedelta(hours=6)
+
+# A hosted page or an authentication that its owner has left open: Stripe closes its pages after a day.
+OWNER_LOOK = timedelta(hours=1)
+OWNER = timedelta(hours=25)
+
+# A refund or dispute may be told before the payment's credits are given; those take as long as their bank does.
+GRANT_LOOK = timedelta(seconds=10)
+LONGEST_GRANT_LOOK = timedelta(hours=1)
+GRANT = timedelta(days=14)
+
 # A page of a sweep. What it does not do, the next tick does, so it is not repeated for long.
 SWEEP = Patience(
     attempt=timedelta(minutes=5),

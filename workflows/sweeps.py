@@ -22,13 +22,17 @@ class SweepsWorkflow:
     @workflow.run
     async def run(self) -> SweepsReport:
         """Runs every sweep once."""
-        due = notices = SweepReport()
+        due = notices = top_ups = SweepReport()
         if workflow.patched("time-sweeps"):
             due = await self._sweep(TimeSweepSteps.book_due, "Booking what has expired.")
             notices = await self._sweep(TimeSweepSteps.give_expiry_notices, "Noting which credits expire soon.")
+        if workflow.patched("top-up-sweep"):
+            # After what has expired was booked, and ahead of all that waits for Stripe.
+            top_ups = await self._sweep(SweepSteps.start_top_ups, "Starting top-ups whose trigger was lost.")
         return SweepsReport(
             due=due,
             notices=notices,
+            top_ups=top_ups,
             inbox=await self._sweep(SweepSteps.deliver_inbox, "Delivering webhook events that wait in the inbox."),
             customers=await self._sweep(SweepSteps.create_missing_customers, "Making customers at Stripe."),
             mirrors=await self._sweep(SweepSteps.pump_mirrors, "Mirroring grants at Stripe."),

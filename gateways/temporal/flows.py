@@ -1,61 +1,38 @@
 """The durable flows as their callers see them: start, signal, ask. Answers come as our payloads, failures as ours."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import Any
 
-from temporalio.client import (
-    Client,
-    WithStartWorkflowOperation,
-    WorkflowFailureError,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
+from temporalio.client import WithStartWorkflowOperation
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from gateways.temporal.answers import (
+    ANSWER_SECONDS,
+    RPC_TIMEOUT,
+    TASK_TIMEOUT,
+    FlowRefused,
+    FlowUnavailable,
+    answered_within,
+    begun,
+)
+from gateways.temporal.payment_flows import PaymentFlows
 from messages import names
 from messages.customers import PaymentMethod, PaymentMethodOrder
 from messages.grants import Grant, GrantOrder, GrantStage, GrantStatus, OperatorOrder, StripeGrantConfirmation
 
-# A caller waits so long for Temporal and its worker, and is then told that the outcome is unknown.
-ANSWER_SECONDS = 5
 # Attaching a card is two or three calls to Stripe.
 PAYMENT_METHOD_SECONDS = 15
-_RPC_TIMEOUT = timedelta(seconds=ANSWER_SECONDS)
-# When a worker dies in the middle of a workflow's task, another gets it after so long (Temporal's default is 10 s).
-_TASK_TIMEOUT = timedelta(seconds=5)
+
+__all__ = ["FlowRefused", "FlowUnavailable", "Flows"]
 
 
-class FlowRefused(Exception):
-    """A workflow said no. ``failure`` is one of ``messages.failures.Failure``; ``details`` are its numbers."""
-
-    def __init__(self, failure: str, message: str, details: dict[str, Any]) -> None:
-        super().__init__(message)
-        self.failure = failure
-        self.message = message
-        self.details = details
-
-
-class FlowUnavailable(Exception):
-    """Temporal or its worker did not answer in time. Whether the work will be done is unknown; a repeat finds out."""
-
-
-class Flows:
+class Flows(PaymentFlows):
     """The workflows of a namespace."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
 
     async def grant(self, order: GrantOrder) -> Grant:
         """Starts the grant's workflow and answers as soon as the local grant has committed.
@@ -80,27 +57,24 @@ class Flows:
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             **_placing(order),
         )
-        # The start has a future of its own, which complains in the log when nobody looks how it ended.
-        started = asyncio.ensure_future(start.workflow_handle())
-        started.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-        async with _answered_within(ANSWER_SECONDS):
+        async with answered_within(ANSWER_SECONDS):
             granted: Grant = await self._client.execute_update_with_start_workflow(
                 names.CREATE_LOCAL_GRANT,
-                start_workflow_operation=start,
+                start_workflow_operation=begun(start),
                 id=update_id,
                 result_type=Grant,
-                rpc_timeout=_RPC_TIMEOUT,
+                rpc_timeout=RPC_TIMEOUT,
             )
         return granted
 
     async def adopt_grant(self, order: GrantOrder) -> None:
         """Starts a workflow for a grant that is in the ledger already; does nothing where one runs."""
-        async with _answered_within(ANSWER_SECONDS):
+        async with answered_within(ANSWER_SECONDS):
             await self._client.start_workflow(
                 names.CREDIT_GRANT_WORKFLOW,
                 order,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-                rpc_timeout=_RPC_TIMEOUT,
+                rpc_timeout=RPC_TIMEOUT,
                 **_placing(order),
             )
 
@@ -115,9 +89,9 @@ class Flows:
     async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool:
         """Signals that Stripe has the grant; False when no workflow of it runs. Raises FlowUnavailable."""
         handle = self._client.get_workflow_handle(names.grant_workflow_id(operation_id))
-        async with _answered_within(ANSWER_SECONDS):
+        async with answered_within(ANSWER_SECONDS):
             try:
-                await handle.signal(names.STRIPE_GRANT_CONFIRMED, confirmation, rpc_timeout=_RPC_TIMEOUT)
+                await handle.signal(names.STRIPE_GRANT_CONFIRMED, confirmation, rpc_timeout=RPC_TIMEOUT)
             except RPCError as error:
                 if error.status == RPCStatusCode.NOT_FOUND:
                     return False
@@ -127,11 +101,9 @@ class Flows:
     async def grant_status(self, operation_id: str) -> GrantStatus | None:
         """The workflow's own answer to the query ``status``; None when Temporal has no such workflow."""
         handle = self._client.get_workflow_handle(names.grant_workflow_id(operation_id))
-        async with _answered_within(ANSWER_SECONDS):
+        async with answered_within(ANSWER_SECONDS):
             try:
-                status: GrantStatus = await handle.query(
-                    names.STATUS, result_type=GrantStatus, rpc_timeout=_RPC_TIMEOUT
-                )
+                status: GrantStatus = await handle.query(names.STATUS, result_type=GrantStatus, rpc_timeout=RPC_TIMEOUT)
             except RPCError as error:
                 if error.status == RPCStatusCode.NOT_FOUND:
                     return None
@@ -140,7 +112,7 @@ class Flows:
 
     async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod:
         """Attaches a payment method at Stripe and makes it the default. Raises FlowRefused, FlowUnavailable."""
-        async with _answered_within(PAYMENT_METHOD_SECONDS):
+        async with answered_within(PAYMENT_METHOD_SECONDS):
             attached: PaymentMethod = await self._client.execute_workflow(
                 names.PAYMENT_METHOD_WORKFLOW,
                 order,
@@ -155,20 +127,20 @@ class Flows:
     async def is_reachable(self) -> bool:
         """Whether Temporal answers."""
         try:
-            async with _answered_within(ANSWER_SECONDS):
-                return await self._client.service_client.check_health(timeout=_RPC_TIMEOUT)
+            async with answered_within(ANSWER_SECONDS):
+                return await self._client.service_client.check_health(timeout=RPC_TIMEOUT)
         except FlowUnavailable:
             return False
 
     async def _signal_with_start(self, order: GrantOrder, signal: str, by: OperatorOrder) -> None:
-        async with _answered_within(ANSWER_SECONDS):
+        async with answered_within(ANSWER_SECONDS):
             await self._client.start_workflow(
                 names.CREDIT_GRANT_WORKFLOW,
                 order,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 start_signal=signal,
                 start_signal_args=[by],
-                rpc_timeout=_RPC_TIMEOUT,
+                rpc_timeout=RPC_TIMEOUT,
                 **_placing(order),
             )
 
@@ -178,7 +150,7 @@ def _placing(order: GrantOrder) -> dict[str, Any]:
     return {
         "id": names.grant_workflow_id(order.operation_id),
         "task_queue": names.TASK_QUEUE,
-        "task_timeout": _TASK_TIMEOUT,
+        "task_timeout": TASK_TIMEOUT,
         "static_summary": f"{order.credits} {order.type} credits",
         "search_attributes": TypedSearchAttributes(
             [
@@ -189,37 +161,3 @@ def _placing(order: GrantOrder) -> dict[str, Any]:
             ]
         ),
     }
-
-
-@asynccontextmanager
-async def _answered_within(seconds: float) -> AsyncIterator[None]:
-    """Turns what Temporal's client raises into FlowRefused or FlowUnavailable."""
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except (WorkflowUpdateFailedError, WorkflowFailureError) as error:
-        raise _refusal(error.cause) from error
-    except WorkflowAlreadyStartedError as error:
-        raise FlowUnavailable("Another request with this id has just been finished; repeat this one.") from error
-    except (
-        TimeoutError,
-        RPCError,
-        RuntimeError,
-        WorkflowQueryFailedError,
-        WorkflowQueryRejectedError,
-        WorkflowUpdateRPCTimeoutOrCancelledError,
-    ) as error:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The SDK tells a cancelled caller of a timeout; who was cancelled must not go on.
-            raise asyncio.CancelledError from error
-        raise FlowUnavailable(f"Temporal did not answer within {seconds:g} s ({type(error).__name__}).") from error
-
-
-def _refusal(cause: BaseException | None) -> Exception:
-    while cause is not None and not isinstance(cause, ApplicationError):
-        cause = cause.__cause__
-    if cause is None or cause.type is None:
-        return FlowUnavailable("The workflow ended without an answer; repeat the request.")
-    details = cause.details[0] if cause.details and isinstance(cause.details[0], dict) else {}
-    return FlowRefused(cause.type, cause.message, details)

@@ -22,6 +22,15 @@ def coming_reset(next_reset: datetime, anchor_day: int, now: datetime) -> dateti
     return coming
 
 
+def running_cycle_start(cycle_start: datetime, next_reset: datetime, anchor_day: int, now: datetime) -> datetime:
+    """When the cycle began that runs at ``now``, also where resets are due and have not been done yet."""
+    began = cycle_start
+    ends = next_reset
+    while ends <= now:
+        began, ends = ends, next_reset_after(ends, anchor_day)
+    return began
+
+
 def cycle_start_at(at: datetime, *, cycle_start: datetime, anchor_day: int, opened_at: datetime) -> datetime:
     """When the cycle began that held at ``at``, for an account whose present cycle began at ``cycle_start``.
 

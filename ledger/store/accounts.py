@@ -52,6 +52,7 @@ class LockedAccount:
     held: int
     next_expiry: datetime | None
     seq: int
+    cycle_start: datetime
     next_reset: datetime
     reset_anchor_day: int
     price: Price
@@ -68,6 +69,7 @@ class LockedAccount:
             held=0,
             next_expiry=None,
             seq=0,
+            cycle_start=new.created_at,
             next_reset=new.next_reset,
             reset_anchor_day=new.reset_anchor_day,
             price=new.price,
@@ -136,6 +138,7 @@ async def lock_account(tx: AsyncConnection, account_id: UUID) -> LockedAccount:
         held=row.held,
         next_expiry=row.next_expiry,
         seq=row.seq,
+        cycle_start=row.cycle_start,
         next_reset=row.next_reset,
         reset_anchor_day=row.reset_anchor_day,
         price=Price(cents=row.price_cents, credits=row.price_credits, currency=row.currency),

@@ -30,7 +30,7 @@ _TYPES = {str(grant_type): grant_type for grant_type in GrantType}
 # Grants come in burn order, which is the order of ix_grants_live (rules/burn_order.py says it in Python): as many as
 # the account's demand needs, and all of them where one may have expired.
 READ_SPENDERS = """
-SELECT a.account_id, a.debt, a.debt_cap, a.balance, a.held, a.next_expiry, a.seq, ledger_now(), g.*
+SELECT a.account_id, a.debt, a.debt_cap, a.balance, a.held, a.next_expiry, a.seq, a.topup_threshold, ledger_now(), g.*
 FROM unnest($1::uuid[], $2::numeric[]) AS wanted (account_id, demand)
 CROSS JOIN LATERAL (SELECT * FROM accounts WHERE accounts.account_id = wanted.account_id OFFSET 0) AS a
 LEFT JOIN LATERAL (
@@ -135,7 +135,8 @@ class AccountsMoved(Exception):
 class Spender:
     """An account as it was read, at ``now``.
 
-    ``grants``, in burn order, are those that the account's demand can reach; where time may have changed something
+    ``topup_threshold`` is the net balance below which it is to be topped up, if its owner wants that. ``grants``, in
+    burn order, are those that the account's demand can reach; where time may have changed something
     (``next_expiry`` is past), all that have something left. ``balance`` is the sum of all, ``held`` the part of it that
     open holds keep.
     """
@@ -147,6 +148,7 @@ class Spender:
     held: int
     next_expiry: datetime | None
     seq: int
+    topup_threshold: int | None
     now: datetime
     grants: list[SpendableGrant] = field(default_factory=list)
 
@@ -184,9 +186,9 @@ async def read_spenders(session: Session, demands: Mapping[str, int]) -> dict[st
     rows = await session.fetch(READ_SPENDERS, list(demands), list(demands.values()))
     spenders: dict[str, Spender] = {}
     spender = None
-    for account_id, debt, cap, has, held, next_expiry, seq, now, grant_id, operation_id, kind, *more in rows:
+    for account_id, debt, cap, has, held, next_expiry, seq, threshold, now, grant_id, operation_id, kind, *more in rows:
         if spender is None or spender.account_id != account_id:
-            spender = Spender(account_id, debt, cap, has, held, next_expiry, seq, now)
+            spender = Spender(account_id, debt, cap, has, held, next_expiry, seq, threshold, now)
             spenders[str(account_id)] = spender
         if grant_id is not None:
             spender.grants.append(SpendableGrant(grant_id, operation_id, _TYPES[kind], *more))

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.store.tables import account_profiles, accounts
@@ -45,12 +45,30 @@ async def write_customer_key(tx: AsyncConnection, account_id: UUID, key: str) ->
     )
 
 
-async def write_payment_method(tx: AsyncConnection, account_id: UUID, method: PaymentMethod) -> None:
-    """Notes the account's default payment method."""
+async def write_payment_method(tx: AsyncConnection, account_id: UUID, method: PaymentMethod | None) -> None:
+    """Notes the account's default payment method, or that it has none."""
     await tx.execute(
         update(account_profiles)
         .where(account_profiles.c.account_id == account_id)
-        .values(default_payment_method=asdict(method))
+        .values(default_payment_method=null() if method is None else asdict(method))
+    )
+
+
+async def find_account_of_customer(tx: AsyncConnection, stripe_customer_id: str) -> UUID | None:
+    """The account that is this customer at Stripe, or None."""
+    found = await tx.execute(
+        select(account_profiles.c.account_id).where(account_profiles.c.stripe_customer_id == stripe_customer_id)
+    )
+    account_id: UUID | None = found.scalar_one_or_none()
+    return account_id
+
+
+async def forget_customer(tx: AsyncConnection, account_id: UUID, *, next_key: str) -> None:
+    """The customer was deleted at Stripe: when one is needed again it is made anew, under the key ``next_key``."""
+    await tx.execute(
+        update(account_profiles)
+        .where(account_profiles.c.account_id == account_id)
+        .values(stripe_customer_id=None, default_payment_method=null(), stripe_customer_key=next_key)
     )
 
 

@@ -106,6 +106,13 @@ async def mark_revoked(tx: AsyncConnection, grant_id: UUID, now: datetime) -> No
     await tx.execute(update(grants).where(grants.c.grant_id == grant_id).values(balance=grants.c.held, revoked_at=now))
 
 
+async def payment_of_grant(tx: AsyncConnection, operation_id: str) -> str | None:
+    """The payment that the grant was bought with; None where there is no such grant, or nobody paid for it."""
+    found = await tx.execute(select(grants.c.payment_id).where(grants.c.operation_id == operation_id))
+    payment_id: str | None = found.scalar_one_or_none()
+    return payment_id
+
+
 async def find_grant(tx: AsyncConnection, operation_id: str) -> Grant:
     """The grant made under this operation id, with its mirror's stage. Raises UnknownGrant."""
     found = await tx.execute(_grants_with_mirrors().where(grants.c.operation_id == operation_id))

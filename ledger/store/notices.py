@@ -1,12 +1,13 @@
 """Notices: what accounts are to be told, each once. READ COMMITTED; the unique constraint keeps a second one out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import BigInteger, Select, Uuid, bindparam, column, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.grant_types import LONG_LIVED_DAYS
@@ -88,6 +89,46 @@ async def write_expiry_notices(tx: AsyncConnection, *, days: Sequence[int], afte
         return NoticedPage(written=0, last=None)
     is_full = row.seen == limit
     return NoticedPage(written=row.written, last=GrantKey(row.expires_at, row.grant_id) if is_full else None)
+
+
+async def insert_notice(
+    tx: AsyncConnection, account_id: UUID, *, kind: str, subject: str, payload: dict[str, Any]
+) -> Notice | None:
+    """Writes the notice, and answers with it; None where the account has one of this kind and subject."""
+    written = await tx.execute(
+        insert(notices)
+        .values(account_id=account_id, kind=kind, subject=subject, payload=payload)
+        .on_conflict_do_nothing(index_elements=[notices.c.account_id, notices.c.kind, notices.c.subject])
+        .returning(notices)
+    )
+    row = written.one_or_none()
+    return None if row is None else _notice(row)
+
+
+async def notices_since(tx: AsyncConnection, known: Mapping[UUID, int], kinds: Sequence[str]) -> list[Notice]:
+    """The notices of these accounts and kinds whose ids are past the one in ``known``, oldest first."""
+    then = (
+        func.unnest(
+            bindparam("accounts", list(known), ARRAY(Uuid)), bindparam("ids", list(known.values()), ARRAY(BigInteger))
+        )
+        .table_valued(column("account_id", Uuid), column("notice_id", BigInteger))
+        .render_derived()
+    )
+    found = await tx.execute(
+        select(notices)
+        .join(then, then.c.account_id == notices.c.account_id)
+        .where(notices.c.notice_id > then.c.notice_id, notices.c.kind.in_(kinds))
+        .order_by(notices.c.notice_id)
+    )
+    return [_notice(row) for row in found]
+
+
+async def latest_notice(tx: AsyncConnection, account_id: UUID) -> int:
+    """The id of the account's latest notice; 0 where it has none."""
+    found = await tx.execute(
+        select(func.coalesce(func.max(notices.c.notice_id), 0)).where(notices.c.account_id == account_id)
+    )
+    return int(found.scalar_one())
 
 
 async def untold_notices(tx: AsyncConnection, account_id: UUID, *, limit: int) -> list[Notice]:

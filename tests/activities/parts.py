@@ -13,6 +13,7 @@ from ledger.granting import find_grant
 from ledger.inbox import find_event, store_event
 from ledger.store.inbox import InboxEvent
 from messages.grants import Grant, GrantOrder, StripeGrantConfirmation
+from messages.payments import Payment, PaymentEvent, TopUpDemand
 from tests.conftest import Database
 from tests.gateways.stripe_parts import StripeParts
 from tests.store.support import session
@@ -28,6 +29,8 @@ class FakeFlows:
     asked: list[str] = field(default_factory=list)
     confirmed: list[tuple[str, StripeGrantConfirmation]] = field(default_factory=list)
     adopted: list[GrantOrder] = field(default_factory=list)
+    topped_up: list[str] = field(default_factory=list)
+    told: list[tuple[str, str, bool]] = field(default_factory=list)
 
     async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool:
         """Signals a workflow that runs."""
@@ -41,6 +44,26 @@ class FakeFlows:
         """Starts a workflow."""
         self._answer_or_fail(order.operation_id)
         self.adopted.append(order)
+
+    async def top_up_wanted(self, account_id: str, demand: TopUpDemand) -> None:
+        """Signals or starts the top-up of an account."""
+        self._answer_or_fail(account_id)
+        self.topped_up.append(account_id)
+
+    async def payment_changed(self, payment: Payment, event: PaymentEvent, *, failed: bool = False) -> None:
+        """Signals or starts whoever carries the payment."""
+        self._answer_or_fail(payment.operation_id)
+        self.told.append(("payment", payment.operation_id, failed))
+
+    async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None:
+        """Signals or starts the payment's reversal."""
+        self._answer_or_fail(payment_intent_id)
+        self.told.append(("reversal", payment_intent_id, False))
+
+    async def customer_changed(self, account_id: str, event: PaymentEvent) -> None:
+        """Signals or starts who asks how the customer stands."""
+        self._answer_or_fail(account_id)
+        self.told.append(("customer", account_id, False))
 
     def _answer_or_fail(self, operation_id: str) -> None:
         self.asked.append(operation_id)

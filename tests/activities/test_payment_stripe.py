@@ -47,7 +47,9 @@ async def odd() -> AsyncIterator[OddParts]:
 
 async def failed(odd: OddParts, worker: ActivityEnvironment, step: str, argument: Any) -> ApplicationError:
     """How the step fails."""
-    run: Callable[[Any], Awaitable[object]] = getattr(PaymentStripe(odd.gateway), step)
+    run: Callable[[Any], Awaitable[object]] = getattr(
+        PaymentStripe(odd.gateway, public_url="https://grantflow.test"), step
+    )
     with pytest.raises(ApplicationError) as told:
         await worker.run(run, argument)
     return told.value
@@ -77,5 +79,7 @@ async def test_an_outage_is_tried_again_and_a_refusal_is_not(
 
 async def test_a_decline_is_no_failure(odd: OddParts, worker: ActivityEnvironment) -> None:
     odd.server.says(402, {"error": {"type": "card_error", "code": "card_declined", "message": "no"}})
-    declined = await worker.run(PaymentStripe(odd.gateway).charge, WRITING["charge"])
+    declined = await worker.run(
+        PaymentStripe(odd.gateway, public_url="https://grantflow.test").charge, WRITING["charge"]
+    )
     assert declined.status is PaymentStatus.DECLINED

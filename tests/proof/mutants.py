@@ -40,7 +40,7 @@ def copy_ledger(folder: Path, changes: tuple[Change, ...]) -> None:
 
 
 _OWE = "        self.debt += shortfall\n"
-_CLAIM = "recorded = await claim_grant(tx, account, order, payment_id=payment_id)"
+_CLAIM = "recorded = await claim_grant(tx, account, order)"
 _GRANT = (
     '        outcome, change = await with_serializable_transaction(engine, work, what="grant", account_id=account_id)\n'
 )

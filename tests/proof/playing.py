@@ -21,12 +21,14 @@ from ledger.consuming import (
     Settled,
     SettleOrder,
 )
-from ledger.granting import process_and_grant_credit
+from ledger.granting import find_grant, process_and_grant_credit
+from ledger.reversing import reverse_payment
 from ledger.revoking import revoke_grant
 from ledger.rules.errors import InsufficientCredits, LedgerError
 from ledger.sweeping import book_due
 from messages.grants import GrantOrder, GrantType
-from tests.proof.calls import Answer, Call
+from messages.reversals import ReversalTarget
+from tests.proof.calls import PAID_CENTS, Answer, Call
 
 
 class Player:
@@ -40,6 +42,7 @@ class Player:
             "grant": self._grant,
             "consume": self._consume,
             "revoke": self._revoke,
+            "reverse": self._reverse,
             "hold": self._hold,
             "extend": self._extend,
             "settle": self._settle,
@@ -70,6 +73,7 @@ class Player:
                 credits=call.credits,
                 expires_at=None if call.expires_at is None else datetime.fromisoformat(call.expires_at),
                 request_id=_request_id(),
+                payment_id=call.payment_id,
             ),
         )
         grant = outcome.grant
@@ -116,6 +120,23 @@ class Player:
             self.engine, call.operation_id, reason="", actor="operator", request_id=_request_id()
         )
         return {"is": "revoked", "replayed": revocation.replayed, "revoked": revocation.revoked}
+
+    async def _reverse(self, call: Call) -> Answer:
+        target = ReversalTarget(call.payment_id or "", PAID_CENTS, call.reversed_cents, call.frozen_cents)
+        reversal = await reverse_payment(self.engine, target, request_id=_request_id())
+        restored = reversal.restored_operation_id
+        return {
+            "is": "reversed",
+            "replayed": not reversal.changed,
+            "reversed": reversal.reversed_credits,
+            "frozen": reversal.frozen_credits,
+            "taken": reversal.taken,
+            "givenBack": reversal.given_back,
+            "debtIncurred": reversal.debt_incurred,
+            "net": reversal.net,
+            "restored": restored,
+            "grantId": "" if restored is None else (await find_grant(self.engine, restored)).grant_id,
+        }
 
     async def _sweep(self, call: Call) -> Answer:
         return {"is": "swept", "events": await book_due(self.engine, call.account_id)}

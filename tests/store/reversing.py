@@ -16,8 +16,8 @@ async def buy(
     engine: AsyncEngine, account_id: str, credits: int = 100, *, name: str = "bought", payment_id: str = PAYMENT
 ) -> str:
     """A purchase grant; gives its grant id."""
-    order = GrantOrder(name, account_id, GrantType.PURCHASE, credits)
-    return (await process_and_grant_credit(engine, order, payment_id=payment_id)).grant.grant_id
+    order = GrantOrder(name, account_id, GrantType.PURCHASE, credits, payment_id=payment_id)
+    return (await process_and_grant_credit(engine, order)).grant.grant_id
 
 
 async def reverse(

@@ -150,13 +150,13 @@ async def test_the_repeat_of_an_order_is_no_refusal_when_its_expiry_has_passed(e
 
 async def test_one_payment_gives_one_grant(database: Database, engine: AsyncEngine) -> None:
     account_id = await open_user(engine)
-    order = GrantOrder("bought", account_id, GrantType.PURCHASE, 1000)
-    assert (await process_and_grant_credit(engine, order, payment_id="pi_1")).created
-    assert not (await process_and_grant_credit(engine, order, payment_id="pi_1")).created
+    order = GrantOrder("bought", account_id, GrantType.PURCHASE, 1000, payment_id="pi_1")
+    assert (await process_and_grant_credit(engine, order)).created
+    assert not (await process_and_grant_credit(engine, order)).created
     with pytest.raises(IdempotencyConflict):
-        await process_and_grant_credit(engine, order, payment_id="pi_2")
+        await process_and_grant_credit(engine, replace(order, payment_id="pi_2"))
     with pytest.raises(PaymentAlreadyGranted):
-        await process_and_grant_credit(engine, replace(order, operation_id="again"), payment_id="pi_1")
+        await process_and_grant_credit(engine, replace(order, operation_id="again"))
     assert (await read_balance(engine, account_id)).remaining == 1000
     assert await count(database, "operations") == 1
 

@@ -36,6 +36,10 @@ class FakeSweeps(SweepSteps, TimeSweepSteps):
         self.ran.append("inbox")
         return SweepReport(done=3)
 
+    async def start_top_ups(self) -> SweepReport:
+        self.ran.append("top-ups")
+        return SweepReport(done=6)
+
     async def create_missing_customers(self) -> SweepReport:
         self.ran.append("customers")
         return SweepReport(done=1)
@@ -71,9 +75,9 @@ async def _tick(environment: WorkflowEnvironment, sweeps: FakeSweeps, case: str)
 
 async def test_a_tick_runs_every_sweep(time_skipping: WorkflowEnvironment) -> None:
     sweeps = FakeSweeps()
-    report = await _tick(time_skipping, sweeps, "a_tick_begins_with_what_time_has_brought")
-    assert sweeps.ran == ["due", "notices", "inbox", "customers", "mirrors", "closings"]
-    assert (report.due.done, report.notices.done) == (5, 4)
+    report = await _tick(time_skipping, sweeps, "a_tick_starts_top_ups_whose_trigger_was_lost")
+    assert sweeps.ran == ["due", "notices", "top-ups", "inbox", "customers", "mirrors", "closings"]
+    assert (report.due.done, report.notices.done, report.top_ups.done) == (5, 4, 6)
     assert (report.inbox.done, report.customers.done, report.mirrors) == (3, 1, SweepReport(done=2, left=1))
 
 
@@ -88,4 +92,4 @@ async def test_booking_that_fails_does_not_keep_the_others(time_skipping: Workfl
     sweeps = FakeSweeps(booking_fails=True)
     report = await _tick(time_skipping, sweeps, "booking_that_fails_does_not_keep_the_others")
     assert report.due == SweepReport(failed=1)
-    assert sweeps.ran == ["due", "notices", "inbox", "customers", "mirrors", "closings"]
+    assert sweeps.ran == ["due", "notices", "top-ups", "inbox", "customers", "mirrors", "closings"]

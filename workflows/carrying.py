@@ -1,0 +1,286 @@
+"""A payment on its way to its end, whichever workflow carries it: asked of Stripe, granted once, told to its owner."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import SearchAttributePair, TypedSearchAttributes, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from messages import names
+from messages.grant_steps import GrantLedgerSteps
+from messages.grants import GrantOrder, GrantStage
+from messages.payment_steps import PaymentLedgerSteps, PaymentStripeSteps
+from messages.payments import (
+    Decline,
+    NoticeKind,
+    NoticeOrder,
+    Payment,
+    PaymentError,
+    PaymentEvent,
+    PaymentId,
+    PaymentIntentId,
+    PaymentKind,
+    PaymentNews,
+    PaymentState,
+    PaymentStatus,
+    ReversalOrder,
+    StripePayment,
+    SwitchOff,
+    TopUpOutcome,
+    grant_order,
+)
+from messages.reversals import ReversalTarget
+from workflows import patience
+from workflows.calls import at_stripe, in_ledger
+from workflows.payment_words import added, authentication, bought, declined, reversed_late, wrong_amount
+
+Listener = Callable[[TopUpOutcome], None]
+
+
+class Carrier:
+    """Carries payments. ``heard`` counts the webhooks that told of one: each is a reason to ask Stripe.
+
+    ``on_outcome`` hears as soon as credits are there, or it is clear that there will be none. ``resumed``: an auto
+    top-up whose account may have another one under way by now, so that this one is no longer the unsettled one.
+    """
+
+    def __init__(self, on_outcome: Listener, *, resumed: bool = False) -> None:
+        self._on_outcome = on_outcome
+        self._resumed = resumed
+        self.heard = 0
+
+    def hear(self, event: PaymentEvent) -> None:
+        """A webhook told of the payment."""
+        workflow.logger.info("told by %s", event.event_id)
+        self.heard += 1
+
+    async def settle(self, payment: Payment, seen: StripePayment) -> Payment:
+        """Does what follows from how the payment stands at Stripe, and waits until it has come to an end, or waits for
+        its owner; answers with the payment."""
+        look = patience.FIRST_BANK_LOOK
+        confirmed = False
+        while True:
+            heard = self.heard
+            payment = await self._take(payment, seen, confirmed=confirmed)
+            if payment.state not in (PaymentState.PROCESSING, PaymentState.SUCCEEDED):
+                return payment
+            succeeded = payment.state is PaymentState.SUCCEEDED
+            await self.wait(heard, patience.WEBHOOK if succeeded else look)
+            look = min(2 * look, patience.LONGEST_BANK_LOOK)
+            # Told by the webhook or not, what counts is what Stripe says now.
+            confirmed = succeeded
+            seen = await self.ask(seen.payment_intent_id)
+
+    async def wait(self, heard: int, longest: timedelta) -> bool:
+        """Waits for the next webhook, so long at most; False where none came."""
+        try:
+            await workflow.wait_condition(
+                lambda: self.heard > heard, timeout=longest, timeout_summary="then Stripe is asked"
+            )
+        except TimeoutError:
+            return False
+        return True
+
+    async def ask(self, payment_intent_id: str) -> StripePayment:
+        """How the payment stands at Stripe now."""
+        return await at_stripe(
+            PaymentStripeSteps.retrieve_payment, PaymentIntentId(payment_intent_id), summary="how does it stand?"
+        )
+
+    async def fail(
+        self, payment: Payment, error: PaymentError, message: str, decline: Decline | None = None
+    ) -> Payment:
+        """The payment gives no credits: its owner is told, and auto top-up is switched off where it was one."""
+        news = PaymentNews(payment.operation_id, PaymentState.FAILED, error=error, message=message, decline=decline)
+        failed = await in_ledger(PaymentLedgerSteps.record_payment, news)
+        await self._tell_failure(payment, error, message)
+        return failed
+
+    async def _take(self, payment: Payment, seen: StripePayment, *, confirmed: bool) -> Payment:
+        match seen.status:
+            case PaymentStatus.SUCCEEDED:
+                return await self._paid(payment, seen, confirmed=confirmed)
+            case PaymentStatus.PROCESSING:
+                return await self._processing(payment, seen)
+            case PaymentStatus.REQUIRES_ACTION:
+                url = payment.url if self._is_aside(payment) else seen.redirect_url
+                return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=url)
+            case _:
+                return await self._unpaid(payment, seen)
+
+    async def _paid(self, payment: Payment, seen: StripePayment, *, confirmed: bool) -> Payment:
+        if seen.received_cents < payment.amount_cents:
+            workflow.logger.error("%s brought %s, not %s", seen, seen.received_cents, payment.amount_cents)
+            return await self.fail(payment, PaymentError.WRONG_AMOUNT, wrong_amount(payment, seen))
+        came_back = payment.granted and payment.state is PaymentState.FAILED
+        ended = confirmed or self._is_aside(payment) or payment.kind is PaymentKind.PURCHASE
+        payment = await self._grant(payment, seen)
+        payment = await self._record(payment, seen, PaymentState.PAID if ended else PaymentState.SUCCEEDED)
+        if seen.disputed_or_refunded or came_back:
+            await self._look_at_reversals(seen.payment_intent_id)
+        return payment
+
+    async def _processing(self, payment: Payment, seen: StripePayment) -> Payment:
+        if payment.kind is PaymentKind.AUTO_TOPUP and not self._is_aside(payment):
+            payment = await self._grant(payment, seen)
+            return await self._record(payment, seen, PaymentState.PROCESSING)
+        state = PaymentState.REQUIRES_ACTION if self._is_aside(payment) else PaymentState.PROCESSING
+        return await self._record(payment, seen, state)
+
+    async def _unpaid(self, payment: Payment, seen: StripePayment) -> Payment:
+        if payment.granted:
+            return await self._take_back(payment, seen)
+        decline = seen.decline or Decline("The payment was not made.")
+        if payment.kind is PaymentKind.PURCHASE:
+            return await self._record_decline(payment, seen, PaymentError.PURCHASE_DECLINED, decline)
+        if self._is_aside(payment):
+            # Its owner may try the same payment again; nothing else has changed.
+            return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=payment.url)
+        if decline.authentication_required and seen.payment_intent_id:
+            return await self._wants_authentication(payment, seen, decline)
+        return await self._record_decline(payment, seen, PaymentError.DECLINED, decline)
+
+    async def _record_decline(
+        self, payment: Payment, seen: StripePayment, error: PaymentError, decline: Decline
+    ) -> Payment:
+        if seen.payment_intent_id:
+            payment = await self._record(payment, seen, payment.state)
+        return await self.fail(payment, error, declined(payment, decline), decline)
+
+    async def _wants_authentication(self, payment: Payment, seen: StripePayment, decline: Decline) -> Payment:
+        error, message = PaymentError.AUTHENTICATION_REQUIRED, authentication(payment)
+        url = authentication_path(payment.operation_id)
+        news = PaymentNews(
+            payment.operation_id,
+            PaymentState.REQUIRES_ACTION,
+            payment_intent_id=seen.payment_intent_id,
+            url=url,
+            error=error,
+            message=message,
+            decline=decline,
+        )
+        waiting = await in_ledger(PaymentLedgerSteps.record_payment, news)
+        await self._tell_failure(payment, error, message, action_url=url)
+        return waiting
+
+    async def _take_back(self, payment: Payment, seen: StripePayment) -> Payment:
+        """The payment has failed after its credits were given: a reversal like any other."""
+        intent = payment.payment_intent_id or seen.payment_intent_id
+        target = ReversalTarget(intent, payment.amount_cents, payment.amount_cents, reason="late failure")
+        reversal = await in_ledger(PaymentLedgerSteps.reverse_payment, target)
+        message = reversed_late(payment, reversal)
+        failed = await in_ledger(
+            PaymentLedgerSteps.record_payment,
+            PaymentNews(payment.operation_id, PaymentState.FAILED, error=PaymentError.REVERSED, message=message),
+        )
+        await self._switch_off(payment, PaymentError.REVERSED, message)
+        await self._notify(payment, NoticeKind.PAYMENT_REVERSED, message, error=PaymentError.REVERSED)
+        return failed
+
+    async def _grant(self, payment: Payment, seen: StripePayment) -> Payment:
+        """Gives the credits, once, and lets the grant's own workflow carry them to Stripe."""
+        if payment.granted:
+            return payment
+        order = grant_order(payment, seen.payment_intent_id)
+        await in_ledger(GrantLedgerSteps.create_local_grant, order)
+        topped_up = payment.kind is PaymentKind.AUTO_TOPUP
+        self._on_outcome(TopUpOutcome(added=payment.credits))
+        await self._notify(
+            payment,
+            NoticeKind.AUTO_TOPUP_ADDED if topped_up else NoticeKind.PURCHASE_PAID,
+            added(payment) if topped_up else bought(payment),
+            credits=payment.credits,
+        )
+        await _mirror(order)
+        return await in_ledger(PaymentLedgerSteps.read_payment, PaymentId(payment.operation_id))
+
+    async def _record(
+        self, payment: Payment, seen: StripePayment, state: PaymentState, *, url: str | None = None
+    ) -> Payment:
+        return await in_ledger(
+            PaymentLedgerSteps.record_payment,
+            PaymentNews(
+                payment.operation_id,
+                state,
+                payment_intent_id=seen.payment_intent_id,
+                url=url,
+                receipt_url=seen.receipt_url,
+            ),
+        )
+
+    def _is_aside(self, payment: Payment) -> bool:
+        """Whether it is an auto top-up that was parted from its account's line of attempts."""
+        return self._resumed and payment.kind is PaymentKind.AUTO_TOPUP
+
+    async def _tell_failure(
+        self, payment: Payment, error: PaymentError, message: str, *, action_url: str | None = None
+    ) -> None:
+        if payment.kind is PaymentKind.AUTO_TOPUP:
+            await self._switch_off(payment, error, message)
+            kind = NoticeKind.AUTO_TOPUP_FAILED
+        else:
+            kind = NoticeKind.PURCHASE_FAILED
+        self._on_outcome(TopUpOutcome(error=error, message=message, action_url=action_url))
+        await self._notify(payment, kind, message, error=error, action_url=action_url)
+
+    async def _switch_off(self, payment: Payment, error: PaymentError, message: str) -> None:
+        await in_ledger(PaymentLedgerSteps.switch_off, SwitchOff(payment.account_id, error, message))
+
+    async def _notify(
+        self,
+        payment: Payment,
+        kind: NoticeKind,
+        message: str,
+        *,
+        error: str | None = None,
+        action_url: str | None = None,
+        credits: int | None = None,
+    ) -> None:
+        notice = NoticeOrder(payment.account_id, kind, payment.operation_id, message, error, action_url, credits)
+        await in_ledger(PaymentLedgerSteps.give_notice, notice)
+
+    async def _look_at_reversals(self, payment_intent_id: str) -> None:
+        """Has PaymentReversalWorkflow look at the payment, which was disputed or refunded before it was confirmed."""
+        try:
+            await workflow.start_child_workflow(
+                names.PAYMENT_REVERSAL_WORKFLOW,
+                ReversalOrder(payment_intent_id),
+                id=names.reversal_workflow_id(payment_intent_id),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            )
+        except WorkflowAlreadyStartedError:
+            workflow.logger.info("the reversals of %s are looked at already", payment_intent_id)
+
+
+def authentication_path(operation_id: str) -> str:
+    """Where on our own pages the owner authenticates the payment."""
+    return f"/payments/{operation_id}/authenticate"
+
+
+def done_path(operation_id: str) -> str:
+    """Where Stripe leads the owner back to."""
+    return f"/payments/{operation_id}/done"
+
+
+async def _mirror(order: GrantOrder) -> None:
+    """Starts the grant's own workflow; it finds the grant made."""
+    try:
+        await workflow.start_child_workflow(
+            names.CREDIT_GRANT_WORKFLOW,
+            order,
+            id=names.grant_workflow_id(order.operation_id),
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"{order.credits} {order.type} credits",
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(names.ACCOUNT_ID, order.account_id),
+                    SearchAttributePair(names.OPERATION_ID, order.operation_id),
+                    SearchAttributePair(names.GRANT_TYPE, str(order.type)),
+                    SearchAttributePair(names.GRANT_STAGE, str(GrantStage.LOCAL)),
+                ]
+            ),
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("the grant %s has its workflow", order.operation_id)
