@@ -16,9 +16,9 @@ from messages.payments import (
     MethodQuestion,
     PaymentIntentId,
     PaymentQuestion,
-    PaymentStanding,
     StripePayment,
 )
+from messages.reversals import PaymentStanding
 
 
 class PaymentStripe(PaymentStripeSteps):

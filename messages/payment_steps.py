@@ -21,14 +21,13 @@ from messages.payments import (
     PaymentIntentId,
     PaymentNews,
     PaymentQuestion,
-    PaymentStanding,
     PurchaseOrder,
     StripePayment,
     SwitchOff,
     TopUpDecision,
     TopUpQuestion,
 )
-from messages.reversals import Reversal, ReversalTarget
+from messages.reversals import PaymentStanding, Reversal, ReversalTarget
 from messages.steps import Steps
 
 

@@ -376,29 +376,6 @@ class PaymentEvent:
 
 
 @dataclass(frozen=True)
-class ReversalOrder:
-    """The input of PaymentReversalWorkflow: the payment of which some may have gone back."""
-
-    payment_intent_id: str
-
-
-@dataclass(frozen=True)
-class PaymentStanding:
-    """What Stripe says now of a payment's money: what was ``paid``, ``refunded``, and by disputes ``withdrawn`` and
-    ``reinstated``, in cents; ``dispute_open`` while a dispute or an inquiry is not closed. ``failed``: it ended unpaid.
-    """
-
-    payment_intent_id: str
-    paid_cents: int
-    refunded_cents: int
-    withdrawn_cents: int
-    reinstated_cents: int
-    dispute_open: bool
-    failed: bool
-    operation_id: str | None
-
-
-@dataclass(frozen=True)
 class BlockedMethods:
     """The payment methods of an account that the network rules forbid to charge now."""
 

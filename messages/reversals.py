@@ -26,7 +26,8 @@ class Reversal:
     all, debt included, and ``frozen_credits`` what the freeze keeps now. This call has taken ``taken`` from grants
     and owes ``debt_incurred`` for what nobody could pay, or has given back ``given_back``, of which debt took its part
     first. What the purchase had no room for is on a new grant of the id ``restored_operation_id``. ``net`` is the
-    account's live credits less debt, after it. ``changed`` is false for a target that was booked before.
+    account's live credits less debt, after it. ``changed`` is false for a target that was booked before; ``changes`` counts
+    how often what is booked for the payment has changed.
     """
 
     payment_id: str
@@ -39,4 +40,28 @@ class Reversal:
     debt_incurred: int
     net: int
     changed: bool
+    changes: int
     restored_operation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ReversalOrder:
+    """The input of PaymentReversalWorkflow: the payment of which some may have gone back."""
+
+    payment_intent_id: str
+
+
+@dataclass(frozen=True)
+class PaymentStanding:
+    """What Stripe says now of a payment's money: what was ``paid``, ``refunded``, and by disputes ``withdrawn`` and
+    ``reinstated``, in cents; ``dispute_open`` while a dispute or an inquiry is not closed. ``failed``: it ended unpaid.
+    """
+
+    payment_intent_id: str
+    paid_cents: int
+    refunded_cents: int
+    withdrawn_cents: int
+    reinstated_cents: int
+    dispute_open: bool
+    failed: bool
+    operation_id: str | None

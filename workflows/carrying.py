@@ -24,13 +24,12 @@ from messages.payments import (
     PaymentNews,
     PaymentState,
     PaymentStatus,
-    ReversalOrder,
     StripePayment,
     SwitchOff,
     TopUpOutcome,
     grant_order,
 )
-from messages.reversals import ReversalTarget
+from messages.reversals import ReversalOrder, ReversalTarget
 from workflows import patience
 from workflows.calls import at_stripe, in_ledger
 from workflows.payment_words import added, authentication, bought, declined, reversed_late, wrong_amount

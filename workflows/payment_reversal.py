@@ -12,17 +12,8 @@ from temporalio.exceptions import ApplicationError
 from messages import names
 from messages.failures import Failure
 from messages.payment_steps import PaymentLedgerSteps, PaymentStripeSteps
-from messages.payments import (
-    NoticeKind,
-    NoticeOrder,
-    PaymentError,
-    PaymentEvent,
-    PaymentIntentId,
-    PaymentStanding,
-    ReversalOrder,
-    SwitchOff,
-)
-from messages.reversals import Reversal, ReversalTarget
+from messages.payments import NoticeKind, NoticeOrder, PaymentError, PaymentEvent, PaymentIntentId, SwitchOff
+from messages.reversals import PaymentStanding, Reversal, ReversalOrder, ReversalTarget
 from workflows import patience
 from workflows.calls import at_stripe, in_ledger
 from workflows.payment_words import reversed_words
@@ -124,8 +115,9 @@ class PaymentReversalWorkflow:
 def target_of(standing: PaymentStanding) -> ReversalTarget:
     """What is to be booked in all: what went back, and what is frozen while a dispute is open and nothing withdrawn."""
     paid = standing.paid_cents
-    gone = min(paid, max(0, standing.refunded_cents + standing.withdrawn_cents - standing.reinstated_cents))
-    frozen = paid - gone if standing.dispute_open and not standing.withdrawn_cents else 0
+    withdrawn = standing.withdrawn_cents - standing.reinstated_cents
+    gone = min(paid, max(0, standing.refunded_cents + withdrawn))
+    frozen = paid - gone if standing.dispute_open and withdrawn <= 0 else 0
     return ReversalTarget(standing.payment_intent_id, paid, gone, frozen, _reason(standing))
 
 

@@ -26,9 +26,9 @@ from messages.payments import (
     MethodQuestion,
     PaymentIntentId,
     PaymentQuestion,
-    PaymentStanding,
     StripePayment,
 )
+from messages.reversals import PaymentStanding
 
 # Stripe answers within seconds or not at all; an activity that waits longer only hides an outage.
 TIMEOUT_SECONDS = 20

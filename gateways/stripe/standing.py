@@ -10,7 +10,8 @@ from stripe import StripeClient
 
 from gateways.stripe.errors import our_errors
 from gateways.stripe.intents import charge_of, operation_of
-from messages.payments import PaymentIntentId, PaymentStanding
+from messages.payments import PaymentIntentId
+from messages.reversals import PaymentStanding
 
 _PAGE = 100
 # Of these the money stays here, or has come back. Those that are pending count as gone.

@@ -19,11 +19,11 @@ from messages.payments import (
     PaymentEvent,
     PaymentKind,
     PurchaseOrder,
-    ReversalOrder,
     TopUpDemand,
     TopUpOrder,
     TopUpOutcome,
 )
+from messages.reversals import ReversalOrder
 
 # A request waits so long for its top-up (contract).
 TOP_UP_SECONDS = 10

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gateways.stripe.errors import StripeRefused
 from gateways.stripe.standing import standing_of
-from messages.payments import PaymentIntentId, PaymentStanding
+from messages.payments import PaymentIntentId
+from messages.reversals import PaymentStanding
 from tests.gateways.stripe_parts import StripeParts, new_charge
 
 PAID: dict[str, Any] = {
