@@ -105,6 +105,7 @@ def _unchanged(purchase: Purchase, booked: BookedReversal, frozen: int, *, net: 
         debt_incurred=0,
         net=net,
         changed=False,
+        changes=booked.changes,
     )
 
 
@@ -180,6 +181,8 @@ class _Step:
             debt_incurred=self.debt_incurred,
             net=self.found.purse.net,
             changed=True,
+            changes=self.number,
+            restored_operation_id=None if self.restored is None else self.restored.operation_id,
         )
 
 

@@ -26,8 +26,8 @@ class Reversal:
     all, debt included, and ``frozen_credits`` what the freeze keeps now. This call has taken ``taken`` from grants
     and owes ``debt_incurred`` for what nobody could pay, or has given back ``given_back``, of which debt took its part
     first. What the purchase had no room for is on a new grant of the id ``restored_operation_id``. ``net`` is the
-    account's live credits less debt, after it. ``changed`` is false for a target that was booked before; ``changes`` counts
-    how often what is booked for the payment has changed.
+    account's live credits less debt, after it. ``changed`` is false for a target that was booked before; ``changes``
+    counts how often what is booked for the payment has changed.
     """
 
     payment_id: str

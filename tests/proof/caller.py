@@ -12,7 +12,7 @@ from random import Random
 
 from ledger.transaction import open_engine
 from settings import asyncpg_url
-from tests.proof.calls import Call, Heard
+from tests.proof.calls import PAID_CENTS, Call, Heard
 from tests.proof.model import TYPES
 from tests.proof.playing import playing
 from tests.proof.world import hear
@@ -21,14 +21,17 @@ CALLERS = 4
 # Few enough that many calls meet on one id: repeats, conflicts, and holds that several want to close.
 IDS = 60
 KINDS = (
-    ["consume"] * 8 + ["hold"] * 3 + ["settle", "settle", "release", "extend", "grant", "grant", "revoke", "balance"]
+    ["consume"] * 8
+    + ["hold"] * 3
+    + ["settle", "settle", "release", "extend", "grant", "grant", "revoke", "balance"]
+    + ["reverse"] * 2
 )
 
 
 def random_call(random: Random, accounts: list[str]) -> Call:
     """Whatever comes to mind. Ids are of one account, so that each account's history can be judged by itself."""
     account_id, kind = random.choice(accounts), random.choice(KINDS)
-    prefix = {"consume": "c", "grant": "g", "revoke": "g"}.get(kind, "h")
+    prefix = {"consume": "c", "grant": "g", "revoke": "g", "reverse": "g"}.get(kind, "h")
     number = random.randrange(12 if prefix == "g" else IDS)
     return Call(
         kind,
@@ -39,6 +42,8 @@ def random_call(random: Random, accounts: list[str]) -> Call:
         "debt" if number % 3 == 0 else "refuse",
         type=TYPES[number % len(TYPES)],
         made_by="admin" if random.random() < 0.02 else "account",
+        reversed_cents=random.choice([0, 0, 300, PAID_CENTS]),
+        frozen_cents=random.choice([0, 0, PAID_CENTS]) if random.random() < 0.3 else 0,
     )
 
 

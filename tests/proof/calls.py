@@ -8,7 +8,10 @@ Answer = dict[str, Any]
 
 UNAVAILABLE = "service-unavailable"
 
-_CHANGES = ("granted", "consumed", "revoked", "held", "extended", "settled", "released")
+_CHANGES = ("granted", "consumed", "revoked", "held", "extended", "settled", "released", "reversed")
+
+# What every purchase has cost.
+PAID_CENTS = 1000
 
 
 def is_change(answer: Answer) -> bool:
@@ -23,7 +26,8 @@ class Call:
     """One call on one account. ``kind`` is a method of the model and of the player; what a kind does not need is empty.
 
     ``policy`` is what becomes of a demand that credits do not cover, ``type`` a grant's type, ``expires_at`` (ISO) its
-    expiry where it is told; ``ttl_seconds`` and ``made_by`` are a hold's.
+    expiry where it is told; ``ttl_seconds`` and ``made_by`` are a hold's. A reversal names the grant that was bought,
+    and what of PAID_CENTS is reversed and frozen.
     """
 
     kind: str
@@ -35,6 +39,8 @@ class Call:
     expires_at: str | None = None
     ttl_seconds: int = 3600
     made_by: str = "account"
+    reversed_cents: int = 0
+    frozen_cents: int = 0
 
     @property
     def payload(self) -> tuple[Any, ...]:
@@ -46,6 +52,11 @@ class Call:
         }
         credits = 0 if self.kind == "release" else self.credits
         return self.kind, credits, *own.get(self.kind, ())
+
+    @property
+    def payment_id(self) -> str | None:
+        """The payment of what is bought, or is to be reversed."""
+        return f"pi_{self.operation_id}" if self.type == "purchase" or self.kind == "reverse" else None
 
     def to_json(self) -> dict[str, Any]:
         """The call for a pipe; ``Call(**it)`` is its inverse."""

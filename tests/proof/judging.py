@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tests.proof.calls import Answer, Call
 from tests.proof.judging_holds import judge_extension, judge_hold, judge_release, judge_settlement
+from tests.proof.judging_reversals import judge_reversal
 from tests.proof.model import EXPIRING, TYPES, ModelAccount, ModelGrant
 from tests.proof.repeats import CONFLICT, NOT_FOUND, first_answer, known_answer, refused
 
@@ -27,6 +28,8 @@ class ModelLedger:
         account.catch_up(now)
         if call.kind == "grant":
             return self._grant(account, call, now, grant_id)
+        if call.kind == "reverse":
+            return judge_reversal(account, call, now, grant_id)
         return _JUDGES[call.kind](account, call, now)
 
     def _grant(self, account: ModelAccount, call: Call, now: datetime, grant_id: str) -> Answer:

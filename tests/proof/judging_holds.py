@@ -38,6 +38,7 @@ def judge_extension(account: ModelAccount, call: Call, now: datetime) -> Answer:
         return CLOSED
     account.change()
     wanted = min(now + timedelta(seconds=call.ttl_seconds), hold.made_at + LONGEST_HOLD)
+    assert hold.until is not None, "nobody extends a freeze"
     hold.until = max(hold.until, wanted)
     return {"is": "extended", **_kept(account, hold, now)}
 
@@ -105,7 +106,7 @@ def _kept(account: ModelAccount, hold: ModelHold, now: datetime) -> Answer:
         "credits": hold.credits,
         "held": account.held,
         "state": "open",
-        "expiresAt": hold.until.isoformat(),
+        "expiresAt": None if hold.until is None else hold.until.isoformat(),
         "createdAt": hold.made_at.isoformat(),
         "allocations": account.allocations(hold.parts),
         **account.numbers(now),

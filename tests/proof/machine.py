@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ledger.consuming import OnInsufficient
 from messages.grants import GrantType
-from tests.proof.calls import Call
+from tests.proof.calls import PAID_CENTS, Call
 from tests.proof.model import EXPIRING
 from tests.proof.world import World
 
@@ -40,12 +40,16 @@ STORIES = st.lists(st.tuples(st.integers(0, 14), ENDS, st.just(0) | CREDITS, TTL
 # Free and referral credits expire, and are what holds meet first.
 GIVEN = st.sampled_from([*GrantType, GrantType.FREE, GrantType.FREE, GrantType.REFERRAL])
 GRANTS = st.lists(st.tuples(GIVEN, st.integers(1, 250), st.none() | HOURS), min_size=1, max_size=6)
+# Nothing, all, or a part is paid back, and some of the rest is in dispute.
+TARGETS = st.tuples(
+    st.sampled_from([0, 0, PAID_CENTS]) | st.integers(0, PAID_CENTS), st.sampled_from([0, 0, 500, PAID_CENTS])
+)
 AT_ONCE = st.lists(
     st.tuples(
         st.sampled_from(
             ["consume"] * 5
             + ["hold", "hold", "settle", "settle", "release", "extend"]
-            + ["grant", "grant", "repeat", "repeat", "revoke", "sweep", "balance"]
+            + ["grant", "grant", "repeat", "repeat", "revoke", "reverse", "sweep", "balance"]
         ),
         CREDITS,
         POLICIES,
@@ -171,6 +175,25 @@ class LedgerMachine(RuleBasedStateMachine):
         elif place % 3 == 1:
             self.play(Call("sweep", self.account(place)))
 
+    @rule(place=PLACES, story=st.lists(TARGETS, min_size=1, max_size=3))
+    def pay_back(self, place: int, story: list[tuple[int, int]]) -> None:
+        """What Stripe says of a payment, once or as it goes on; nobody else may end what it freezes."""
+        for target in story:
+            reversal = self._reversal(place, *target)
+            self.play(reversal)
+            booked = self.world.model.accounts[reversal.account_id].reversals.get(reversal.operation_id)
+            if place % 5 == 0 and booked is not None and booked.freeze is not None:
+                kind = ["settle", "release", "extend"][place % 3]
+                self.run(self.world.play(replace(reversal, kind=kind, operation_id=booked.freeze)))
+
+    def _reversal(self, place: int, reversed_cents: int, frozen_cents: int) -> Call:
+        """Of some purchase, or now and then of what was never paid for."""
+        granted = [call for call in self.past if call.kind == "grant"]
+        bought = [call for call in granted if call.type == GrantType.PURCHASE]
+        call = (bought or granted)[-1 - place % min(len(bought or granted), 6)]
+        frozen_cents = min(frozen_cents, PAID_CENTS - reversed_cents)
+        return replace(call, kind="reverse", reversed_cents=reversed_cents, frozen_cents=frozen_cents)
+
     @rule(place=PLACES)
     def repeat(self, place: int) -> None:
         self.play(self._taken(place))
@@ -211,6 +234,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 calls.append(self._again(calls, place))
             elif kind == "revoke":
                 calls.append(self._revocation(place))
+            elif kind == "reverse":
+                calls.append(self._reversal(place, 4 * credits % (PAID_CENTS + 1), PAID_CENTS * (place % 2)))
             elif kind in ("settle", "release", "extend"):
                 calls.append(replace(self._hold(place), kind=kind, credits=credits))
             else:
@@ -238,7 +263,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def _ends(self) -> set[datetime]:
         accounts = self.world.model.accounts.values()
         expiries = {grant.expires_at for account in accounts for grant in account.grants.values() if grant.expires_at}
-        return expiries | {hold.until for account in accounts for hold in account.holds.values()}
+        return expiries | {
+            hold.until for account in accounts for hold in account.holds.values() if hold.until is not None
+        }
 
     @invariant()
     def ledger_and_model_are_alike(self) -> None:

@@ -39,15 +39,28 @@ class ModelGrant:
 
 @dataclass
 class ModelHold:
-    """A hold, with what it keeps of each grant (by the operation id), in burn order."""
+    """A hold, with what it keeps of each grant (by the operation id), in burn order. A freeze is one without end."""
 
     operation_id: str
     credits: int
     made_by: str
     made_at: datetime
-    until: datetime
+    until: datetime | None
     parts: list[tuple[str, int]]
     state: str = "open"
+
+
+@dataclass
+class ModelReversal:
+    """What is booked for a payment, by the grant that it paid for."""
+
+    reversed_cents: int = 0
+    frozen_cents: int = 0
+    credits: int = 0
+    to_freeze: int = 0
+    covered: int = 0
+    freeze: str | None = None
+    changes: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +86,9 @@ class ModelAccount:
     usage: int = 0
     grants: dict[str, ModelGrant] = field(default_factory=dict)
     holds: dict[str, ModelHold] = field(default_factory=dict)
+    reversals: dict[str, ModelReversal] = field(default_factory=dict)
+    # Which purchase a grant came of that a reversal gave back.
+    came_of: dict[str, str] = field(default_factory=dict)
     # The payload that took an operation id, and the first answer.
     taken: dict[str, tuple[Call, Answer]] = field(default_factory=dict)
     entries: list[ModelEntry] = field(default_factory=list)
@@ -85,6 +101,8 @@ class ModelAccount:
         other = copy(self)
         other.grants = {name: copy(grant) for name, grant in self.grants.items()}
         other.holds = {name: copy(hold) for name, hold in self.holds.items()}
+        other.reversals = {name: copy(reversal) for name, reversal in self.reversals.items()}
+        other.came_of = dict(self.came_of)
         other.taken, other.entries, other.unbooked = dict(self.taken), list(self.entries), list(self.unbooked)
         return other
 
@@ -110,14 +128,14 @@ class ModelAccount:
             if grant.left and grant.expires_at is not None and grant.expires_at <= now:
                 yield grant.expires_at, False, grant.created_at, grant.operation_id
         for hold in self.holds.values():
-            if hold.state == "open" and hold.until <= now:
+            if hold.state == "open" and hold.until is not None and hold.until <= now:
                 yield hold.until, True, hold.made_at, hold.operation_id
 
     # What is there
 
     def in_burn_order(self, at: datetime) -> list[ModelGrant]:
         """The grants that can pay at that instant."""
-        return sorted((grant for grant in self.grants.values() if not grant.is_over(at)), key=_turn)
+        return sorted((grant for grant in self.grants.values() if not grant.is_over(at)), key=turn)
 
     def spendable(self, at: datetime) -> int:
         """What can be spent at that instant."""
@@ -207,5 +225,6 @@ class ModelAccount:
                 return date
 
 
-def _turn(grant: ModelGrant) -> tuple[int, bool, datetime | None, datetime, str]:
+def turn(grant: ModelGrant) -> tuple[int, bool, datetime | None, datetime, str]:
+    """The grant's turn in the burn order."""
     return TYPES.index(grant.type), grant.expires_at is None, grant.expires_at, grant.created_at, grant.grant_id

@@ -128,6 +128,7 @@ class Player:
         return {
             "is": "reversed",
             "replayed": not reversal.changed,
+            "changes": reversal.changes,
             "reversed": reversal.reversed_credits,
             "frozen": reversal.frozen_credits,
             "taken": reversal.taken,

@@ -111,6 +111,7 @@ class _Search:
     def _is_new(self, model: ModelLedger, pending: tuple[Heard, ...]) -> bool:
         (account,) = model.accounts.values()
         standing = f"{account.debt} {account.seq} {sorted((g.left, g.held, n) for n, g in account.grants.items())}"
+        standing += f" {account.reversals}"
         key = frozenset(map(id, pending)), standing
         is_new = key not in self._seen
         self._seen.add(key)

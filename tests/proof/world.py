@@ -144,16 +144,19 @@ async def read_changes(owner: asyncpg.Connection, *, after: Mapping[str, int]) -
 
 def with_changes(heard: Sequence[Heard], changes: dict[tuple[str, str], int]) -> list[Heard]:
     """The same, each with the change that the journal names for it. A refusal and a repeat are none."""
-    accepted = {_key(each.call) for each in heard if is_change(each.answer)}
+    accepted = {_key(each) for each in heard if is_change(each.answer)}
     return [
-        replace(each, seq=changes.get(_key(each.call)))
-        if is_change(each.answer) or (each.answer["is"] == UNAVAILABLE and _key(each.call) not in accepted)
+        replace(each, seq=changes.get(_key(each)))
+        if is_change(each.answer) or (each.answer["is"] == UNAVAILABLE and _key(each) not in accepted)
         else each
         for each in heard
     ]
 
 
-def _key(call: Call) -> tuple[str, str]:
+def _key(heard: Heard) -> tuple[str, str]:
+    call = heard.call
+    if call.kind == "reverse":
+        return call.account_id, f"reversal-{call.payment_id}-{heard.answer.get('changes')}"
     prefix = f"{call.kind}/" if call.kind in ("revoke", "settle", "release") else ""
     return call.account_id, prefix + call.operation_id
 

@@ -8,6 +8,7 @@ from ledger.revoking import revoke_grant
 from messages.grants import GrantType
 from tests.conftest import Database
 from tests.store.books import wrong_books
+from tests.store.reversing import buy, reverse
 from tests.store.support import grant, open_user, owe, session
 from tests.store.test_consuming import consume
 
@@ -50,6 +51,12 @@ PLANTED = {
     "is of no operation": _entry(operation="'unclaimed'"),
     "is of no grant of the account": _entry(grant="gen_random_uuid()"),
     "is of no operation, or of no account": "UPDATE operations SET kind = 'consume' WHERE kind = 'grant'",
+    "has reversed": "UPDATE payment_reversals SET reversed_credits = reversed_credits + 1",
+    "is covered by a revocation": "UPDATE payment_reversals SET covered_credits = covered_credits + 1, "
+    "reversed_credits = reversed_credits + 1",
+    "of a payment that was never reversed": "DELETE FROM payment_reversals",
+    "is open and no payment names it": "UPDATE payment_reversals SET frozen_hold = NULL",
+    "freeze h is open and no payment": "UPDATE payment_reversals SET frozen_hold = 'h'",
     "operation g is of no account": "UPDATE operations SET account_id = gen_random_uuid() WHERE operation_id = 'g'",
 }
 
@@ -63,6 +70,8 @@ async def fill_books(database: Database, engine: AsyncEngine) -> None:
     await grant(engine, account_id, "expiring", 5, GrantType.REFERRAL)
     await revoke_grant(engine, "taken-back", reason="", actor="", request_id="")
     await owe(database, owing, 5)
+    await buy(engine, account_id, 50, name="disputed")
+    await reverse(engine, 200, 200)
 
 
 @pytest.mark.parametrize("words", PLANTED)

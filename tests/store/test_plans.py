@@ -29,6 +29,7 @@ from ledger import (
     mirroring,
     noticing,
     opening,
+    reversing,
     revoking,
     sweeping,
     verifying,
@@ -46,7 +47,9 @@ from ledger.store.consumptions import (
 from ledger.store.holds import DUE_HOLDS, NAMED_HOLDS
 from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
 from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
+from messages.reversals import ReversalTarget
 from tests.conftest import Database
+from tests.store.reversing import buy, reverse, roll_over
 from tests.store.support import DAY_SECONDS, grant, open_user, owe, session
 
 # Indexes of a few rows among many, which are read from their beginning on purpose, in READ COMMITTED.
@@ -75,6 +78,10 @@ async def small_tables(database: Database) -> AsyncEngine:
     for number in range(20):
         account_id = await open_user(engine, free_credits=5, name=f"user {number}")
         await grant(engine, account_id, f"g{number}", 5, GrantType.PURCHASE)
+        await buy(engine, account_id, name=f"bought-{number}", payment_id=f"pi_{number}")
+        await grant(engine, account_id, f"rolled-{number}", 5, GrantType.ROLLOVER)
+        await roll_over(database, f"bought-{number}", f"rolled-{number}")
+        await reverse(engine, 100, 200, payment_id=f"pi_{number}")
         await access.issue_token(engine, account_id)
         await access.issue_ticket(engine, account_id)
         await inbox.store_event(engine, event_id=f"evt_{number}", event_type="ping", payload={})
@@ -112,7 +119,8 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
                 scanned[statement] = tables
     await engine.dispose()
     assert scanned == {}
-    assert {"ix_accounts_next_expiry", "ix_grants_noticed", "ix_notices_untold"} <= used
+    wanted = {"ix_accounts_next_expiry", "ix_grants_noticed", "ix_notices_untold", "ix_journal_taken_back"}
+    assert wanted - used == set()
     assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
 
 
@@ -142,6 +150,7 @@ async def _do_everything(database: Database, engine: AsyncEngine) -> None:
     await grant(engine, debtor, "pays", 3)
     await _spend(engine, account_id)
     await _hold(engine)
+    await _reverse(engine)
     await _be_a_customer(engine, account_id)
     await _take_events(engine)
     await _let_time_pass(engine)
@@ -202,6 +211,18 @@ async def _hold(engine: AsyncEngine) -> None:
     assert (await balances.read_balance(engine, account_id)).held == 5
     await grant(engine, account_id, "books-lapse", 5)
     assert await holding.account_of_hold(engine, "lasts", made_by="account") == account_id
+
+
+async def _reverse(engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    await buy(engine, account_id, name="to-reverse", payment_id="pi_reversed")
+    targets = ((0, 0), (0, 1000), (0, 1000), (1000, 0), (300, 0))
+    for reversed_cents, frozen_cents in targets:
+        await reverse(engine, reversed_cents, frozen_cents, payment_id="pi_reversed")
+    await revoking.revoke_grant(engine, "to-reverse", reason="", actor="", request_id="")
+    for reversed_cents in (500, 0):
+        target = ReversalTarget("pi_reversed", 1000, reversed_cents)
+        await reversing.reverse_payment(engine, target, request_id="")
 
 
 async def _be_a_customer(engine: AsyncEngine, account_id: str) -> None:

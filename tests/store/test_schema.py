@@ -86,6 +86,21 @@ REFUSED_UPDATES = {
     "WHERE account_id <> grant_mirrors.account_id)",
 }
 
+REFUSED_REVERSALS = {
+    "ck_payment_reversals_payment_id": "UPDATE payment_reversals SET payment_id = '' WHERE payment_id = 'pi_admin-one'",
+    "ck_payment_reversals_cents": "UPDATE payment_reversals SET reversed_cents = 11",
+    "ck_payment_reversals_credits": "UPDATE payment_reversals SET covered_credits = 6",
+    "ck_payment_reversals_credits_of_cents": "UPDATE payment_reversals SET reversed_cents = 0",
+    "ck_payment_reversals_frozen": "UPDATE payment_reversals SET frozen_hold = 'h'",
+    "ck_payment_reversals_changes": "UPDATE payment_reversals SET changes = -1",
+    "pk_payment_reversals": "UPDATE payment_reversals SET payment_id = 'same'",
+    "fk_payment_reversals_account_id_grant_id": "UPDATE payment_reversals SET grant_id = gen_random_uuid()",
+    "ck_rollover_sources_another": "UPDATE rollover_sources SET grant_id = source_grant_id",
+    "pk_rollover_sources": "INSERT INTO rollover_sources SELECT * FROM rollover_sources",
+    "fk_rollover_sources_account_id_grant_id": "UPDATE rollover_sources SET grant_id = gen_random_uuid()",
+    "fk_rollover_sources_account_id_source_grant_id": "UPDATE rollover_sources SET source_grant_id = gen_random_uuid()",
+}
+
 _ENTRY = "INSERT INTO journal ({columns}) SELECT {values} FROM journal WHERE kind = 'granted' LIMIT 1"
 _COLUMNS = (
     *("account_id", "seq", "kind", "operation_id", "grant_id", "credits", "balance_after", "actor", "request_id"),
@@ -121,9 +136,17 @@ REFUSED_HOLDS = {
     "pk_hold_parts": "INSERT INTO hold_parts SELECT * FROM hold_parts",
 }
 
-REFUSED = {**REFUSED_UPDATES, **REFUSED_ENTRIES, **REFUSED_HOLDS}
-# What else some of them refuse: credits that are held.
+REFUSED = {**REFUSED_UPDATES, **REFUSED_REVERSALS, **REFUSED_ENTRIES, **REFUSED_HOLDS}
+_NO_GRANT = dict.fromkeys(("grant_id", "price_cents", "price_credits", "currency"), "NULL")
+# What else some of them refuse: credits that are held, and what goes back or comes back the wrong way round.
 ALSO_REFUSED = [
+    ("ck_journal_sign_of_kind", entry_with(kind="'reversed'", credits="1")),
+    ("ck_journal_sign_of_kind", entry_with(kind="'reinstated'", credits="-1")),
+    ("ck_journal_sign_of_kind", entry_with(kind="'reversed'", credits="1", **_NO_GRANT)),
+    ("ck_journal_grant_or_debt", entry_with(kind="'reinstated'", credits="1", **_NO_GRANT)),
+    ("ck_payment_reversals_cents", "UPDATE payment_reversals SET frozen_cents = 6"),
+    ("ck_payment_reversals_cents", "UPDATE payment_reversals SET frozen_cents = -1"),
+    ("ck_payment_reversals_credits", "UPDATE payment_reversals SET covered_credits = -1"),
     ("ck_accounts_balance", "UPDATE accounts SET held = balance + 1"),
     ("ck_accounts_balance", "UPDATE accounts SET held = -1"),
     ("ck_accounts_debt_or_credit", "UPDATE accounts SET debt = 1, held = balance - 1"),
@@ -165,6 +188,13 @@ async def fill(database: Database) -> None:
                 SELECT account_id, operation_id, 1, 'open', 'admin', now() FROM grants WHERE operation_id = 'admin-one';
             INSERT INTO hold_parts (account_id, operation_id, grant_id, credits)
                 SELECT account_id, operation_id, grant_id, 1 FROM grants WHERE operation_id = 'admin-one';
+            INSERT INTO payment_reversals (payment_id, account_id, grant_id, paid_cents, reversed_cents, frozen_cents,
+                    reversed_credits, covered_credits, updated_at)
+                SELECT 'pi_' || operation_id, account_id, grant_id, 10, 5, 0, 5, 0, now() FROM grants
+                WHERE operation_id IN ('admin-one', 'admin-two');
+            INSERT INTO rollover_sources SELECT account_id, a.grant_id, b.grant_id
+                FROM grants AS a JOIN grants AS b USING (account_id)
+                WHERE a.operation_id = 'admin-one-again' AND b.operation_id = 'admin-one';
             """
         )
 
@@ -245,6 +275,10 @@ async def test_the_application_owns_nothing(filled: Database) -> None:
         "DELETE FROM holds",
         "UPDATE holds SET credits = 1",
         "UPDATE hold_parts SET credits = 1",
+        "UPDATE payment_reversals SET account_id = gen_random_uuid()",
+        "DELETE FROM payment_reversals",
+        "UPDATE rollover_sources SET grant_id = gen_random_uuid()",
+        "DELETE FROM rollover_sources",
         "DELETE FROM webhook_inbox",
         "DELETE FROM notices",
         "UPDATE notices SET payload = '{}'",

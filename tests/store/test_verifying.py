@@ -91,6 +91,11 @@ CHECKS = {
     "is of no operation": "unknown-operation",
     "is of no grant of the account": "unknown-grant",
     "is of no operation, or of no account": "unknown-operation",
+    "has reversed": "reversed",
+    "is covered by a revocation": "reversed-and-revoked",
+    "of a payment that was never reversed": "reversed",
+    "is open and no payment names it": "frozen",
+    "freeze h is open and no payment": "frozen",
     "operation g is of no account": "unknown-operation",
 }
 
