@@ -1,11 +1,12 @@
 """`expand[]`: ids replaced by their objects."""
 
 from stripe_sandbox.errors import Json, wrong_parameter
-from stripe_sandbox.objects import Objects
+from stripe_sandbox.objects import REFUNDS, Objects
+from stripe_sandbox.pages import LIMIT_DEFAULT, list_object
 
 EXPANDABLE = {
     "billing.credit_grant": {"customer"},
-    "charge": {"customer", "payment_intent"},
+    "charge": {"customer", "payment_intent", "refunds"},
     "checkout.session": {"customer", "payment_intent"},
     "customer": {"invoice_settings.default_payment_method"},
     "dispute": {"charge", "payment_intent"},
@@ -41,6 +42,8 @@ def _expanded(body: Json, path: str, whole: str, objects: Objects) -> Json:
     for known in EXPANDABLE.get(body.get("object", ""), ()):
         if path == known or path.startswith(f"{known}."):
             rest = path.removeprefix(known).removeprefix(".")
+            if known == "refunds":
+                return {**body, "refunds": _refunds(body["id"], rest, whole, objects)}
             return _replaced(body, known.split("."), rest, whole, objects)
     raise _not_expandable(whole)
 
@@ -55,6 +58,15 @@ def _replaced(body: Json, steps: list[str], rest: str, whole: str, objects: Obje
     if found is None:
         return body
     return {**body, first: _expanded(found, rest, whole, objects) if rest else found}
+
+
+def _refunds(charge: str, rest: str, whole: str, objects: Objects) -> Json:
+    """Return a charge's newest refunds: the one list that is shown inside of an object, when it is asked for."""
+    if rest:
+        raise _not_expandable(whole)
+    found = [stored.body for stored in objects.where(REFUNDS, "charge", charge)]
+    url = f"/v1/charges/{charge}/refunds"
+    return list_object(url, found[:LIMIT_DEFAULT], has_more=len(found) > LIMIT_DEFAULT)
 
 
 def _not_expandable(path: str) -> Exception:

@@ -71,6 +71,7 @@ async def _refunds(stand_in: StandIn) -> None:
     await refunds.update_async(rest.id, {"metadata": {"seen": "yes"}})
     await refunds.retrieve_async(part.id, {"expand": ["charge.customer", "payment_intent"]})
     await refunds.list_async({"payment_intent": paid.id, "limit": 1})
+    await stand_in.client.v1.payment_intents.retrieve_async(paid.id, {"expand": ["latest_charge.refunds"]})
     await refunds.list_async({"charge": str(paid.latest_charge), "created": {"gte": 1}})
     await trigger(stand_in, "refund.failed", rest.id)
     pending = await charge(stand_in, "pm_card_pendingRefund")

@@ -122,3 +122,17 @@ async def test_a_person_in_the_dashboard_refunds_a_part_and_then_the_rest(stand_
     events = await stand_in.look("objects/events")
     assert events[-1]["request"] == {"id": None, "idempotency_key": None}
     assert [refund["amount"] for refund in await stand_in.look("objects/refunds")] == [400, 1_100]
+
+
+async def test_a_charge_shows_its_refunds_when_it_is_asked_to(stand_in: StandIn) -> None:
+    intents = stand_in.client.v1.payment_intents
+    paid = await charge(stand_in, "pm_card_visa")
+    refund = await stand_in.client.v1.refunds.create_async({"payment_intent": paid.id, "amount": 200})
+    shown = await intents.retrieve_async(paid.id, {"expand": ["latest_charge", "latest_charge.refunds"]})
+    assert isinstance(shown.latest_charge, stripe.Charge)
+    assert shown.latest_charge.refunds is not None
+    assert [found.id for found in shown.latest_charge.refunds.data] == [refund.id]
+    plain = await stand_in.client.v1.charges.retrieve_async(shown.latest_charge.id)
+    assert "refunds" not in plain
+    with pytest.raises(stripe.InvalidRequestError, match="cannot be expanded"):
+        await intents.retrieve_async(paid.id, {"expand": ["latest_charge.refunds.data"]})
