@@ -1,0 +1,118 @@
+"""One crossing of the threshold is one charge and one grant, whoever notices it, from however many processes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+
+from local.ports import free_ports
+from tests.faults.conftest import ADMIN_TOKEN, Stack
+from tests.faults.shop import Shop, seen
+
+
+@pytest.fixture
+async def shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
+    """The stack with a worker, and a shop on it."""
+    await stack.start("worker")
+    async with httpx.AsyncClient(base_url=stack.stripe_url, timeout=30) as stripe:
+        yield Shop(api, stripe)
+
+
+@pytest.fixture
+async def second(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
+    """A second API process on the same database."""
+    [port] = free_ports(1)
+    other = replace(stack, environment={**stack.environment, "GRANTFLOW_PORT": str(port)})
+    await other.start("api")
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client:
+
+        async def answers() -> bool | None:
+            with contextlib.suppress(httpx.HTTPError):
+                return True if (await client.get("/healthz")).status_code == 200 else None
+            return None
+
+        await seen(answers)
+        yield client
+
+
+async def test_64_consumptions_by_two_processes_cause_one_charge_and_all_go_through(
+    shop: Shop, second: httpx.AsyncClient
+) -> None:
+    account = await shop.account(credits=1000)
+    await shop.switch_on(account, threshold=500, target=2000)
+    other = replace(shop, api=second)
+    async with (
+        shop.listening(account) as here,
+        shop.listening(account, url=str(second.base_url)) as there,
+    ):
+        answers = await asyncio.gather(*((shop, other)[number % 2].spend(account, 20) for number in range(64)))
+        assert {answer.status_code for answer in answers} == {200}
+
+        async def settled() -> dict[str, Any] | None:
+            [payment] = await shop.payments(account)
+            return payment if payment["status"] == "paid" and here.top_ups and there.top_ups else None
+
+        payment = await seen(settled)
+    [intent] = await shop.intents(account)
+    assert (intent["status"], intent["amount"]) == ("succeeded", payment["credits"])
+    assert here.top_ups == there.top_ups == [payment["credits"]]
+    balance = await shop.balance(account)
+    assert balance["remainingBalance"] == 1000 + payment["credits"] - 64 * 20
+    assert balance["balanceBreakdown"]["purchase"] == balance["remainingBalance"]
+    assert (await shop.auto_topup(account))["enabled"] is True
+
+
+async def test_a_refused_request_goes_through_when_its_top_up_has_come(shop: Shop) -> None:
+    account = await shop.account(credits=600)
+    await shop.switch_on(account, threshold=500, target=2000)
+    answer = await shop.spend(account, 1500)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["consumed"] == 1500
+    assert len(await shop.intents(account)) == 1
+    # max(target - net, the shortfall) = max(1400, 900), and it has brought more than the request needed.
+    assert (await shop.balance(account))["netBalance"] == 500
+
+
+async def test_a_declined_card_turns_it_off_once_and_is_not_tried_again(shop: Shop) -> None:
+    account = await shop.account(card="pm_card_chargeCustomerFail", credits=600)
+    await shop.switch_on(account, threshold=500, target=2000)
+    async with shop.listening(account) as listener:
+        await shop.spend(account, 200)
+
+        async def off() -> dict[str, Any] | None:
+            settings = await shop.auto_topup(account)
+            return None if settings["enabled"] or not listener.errors else settings
+
+        settings = await seen(off)
+        answers = [await shop.spend(account, 100) for _ in range(6)]
+    assert (settings["disabledReason"], settings["lastResult"]["state"]) == ("auto-topup-declined", "failed")
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 402, 402]
+    assert [error["error"] for error in listener.errors] == ["auto-topup-declined"]
+    assert len(await shop.intents(account)) == 1
+    await shop.ok("PUT", f"/v1/accounts/{account}/payment-method", {"paymentMethodId": "pm_card_visa"})
+    assert (await shop.auto_topup(account))["enabled"] is False, "a new card alone turns nothing on"
+    await shop.switch_on(account, threshold=500, target=2000)
+    assert (await shop.spend(account, 100)).status_code == 200
+
+
+async def test_an_outage_turns_nothing_off_and_ends_in_one_charge(shop: Shop, stack: Stack) -> None:
+    account = await shop.account(credits=600)
+    await shop.switch_on(account, threshold=500, target=2000)
+    await stack.stripe_behaves(outage=True)
+    assert (await shop.spend(account, 200)).status_code == 200
+    await asyncio.sleep(3)
+    assert (await shop.auto_topup(account))["enabled"] is True
+    await stack.stripe_behaves()
+
+    async def paid() -> dict[str, Any] | None:
+        payments = await shop.payments(account)
+        return payments[0] if payments and payments[0]["status"] == "paid" else None
+
+    await seen(paid)
+    assert len(await shop.intents(account)) == 1
+    assert (await shop.balance(account))["netBalance"] == 2000
