@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from messages import names
 from messages.payment_steps import PaymentLedgerSteps
@@ -23,9 +24,9 @@ from messages.payments import (
 from workflows import patience
 from workflows.calls import in_ledger
 from workflows.carrying import Carrier
-from workflows.charging import charge_once, usable_method
+from workflows.charging import charge_once, decline_of, usable_method
 from workflows.customers import customer_of
-from workflows.payment_words import limit_reached, money, no_method
+from workflows.payment_words import declined, limit_reached, money, no_method
 
 
 @dataclass
@@ -110,13 +111,14 @@ class AutoTopupWorkflow:
                 request_id=next((demand.request_id for demand in demands if demand.request_id), "auto-topup"),
             ),
         )
-        # Whoever comes while this attempt is under way is answered with it.
-        self._waiting = decided + self._waiting
         if decision.payment is None:
             await self._none(decision)
-            self._answer(TopUpOutcome(error=decision.error, message=decision.reason))
+            # Whoever has come since may need more than these: another decision is due.
+            _tell(decided, TopUpOutcome(error=decision.error, message=decision.reason))
             self._say(f"Nothing to do: {decision.reason}.")
             return
+        # Whoever comes while this attempt is under way is answered with it.
+        self._waiting = decided + self._waiting
         payment = await self._carry(decision.payment)
         if not payment.granted:
             self._answer(TopUpOutcome(error=payment.error, message=payment.message or ""))
@@ -142,8 +144,15 @@ class AutoTopupWorkflow:
             self._say(f"Carries on an attempt: {price}. Asks Stripe how it stands.")
             return await self._carrier.settle(payment, await self._carrier.ask(payment.payment_intent_id))
         self._say(f"Waiting for Stripe to charge {price}; tried through outages, never twice.")
-        customer = await customer_of(self._account_id)
-        method = None if customer is None else await usable_method(payment, customer)
+        try:
+            customer = await customer_of(self._account_id)
+            method = None if customer is None else await usable_method(payment, customer)
+        except ActivityError as error:
+            decline = decline_of(error)
+            if decline is None or payment.payment_method_id is not None:
+                raise
+            # Without a method no charge was ever tried.
+            return await self._carrier.fail(payment, PaymentError.DECLINED, declined(payment, decline), decline)
         if customer is None or method is None:
             return await self._carrier.fail(payment, PaymentError.NO_PAYMENT_METHOD, no_method(payment))
         made = await charge_once(payment, customer=customer, method=method, return_url=None)
@@ -165,10 +174,14 @@ class AutoTopupWorkflow:
     def _answer(self, outcome: TopUpOutcome) -> None:
         """Everybody who waits now is told."""
         waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.outcome = each.outcome or outcome
+        _tell(waiting, outcome)
 
     def _say(self, words: str) -> None:
         self._doing = words
         workflow.set_current_details(words)
         workflow.upsert_memo({"details": words})
+
+
+def _tell(waiting: list[_Waiting], outcome: TopUpOutcome) -> None:
+    for each in waiting:
+        each.outcome = each.outcome or outcome

@@ -38,7 +38,8 @@ Listener = Callable[[TopUpOutcome], None]
 
 
 class Carrier:
-    """Carries payments. ``heard`` counts the webhooks that told of one: each is a reason to ask Stripe.
+    """Carries payments. ``_heard`` counts the webhooks that told of one: each is a reason to ask Stripe. Those of which
+    ``_asked`` knows have been asked about, so that one that comes while something else is done is not lost.
 
     ``on_outcome`` hears as soon as credits are there, or it is clear that there will be none. ``resumed``: an auto
     top-up whose account may have another one under way by now, so that this one is no longer the unsettled one.
@@ -47,12 +48,13 @@ class Carrier:
     def __init__(self, on_outcome: Listener, *, resumed: bool = False) -> None:
         self._on_outcome = on_outcome
         self._resumed = resumed
-        self.heard = 0
+        self._heard = 0
+        self._asked = 0
 
     def hear(self, event: PaymentEvent) -> None:
         """A webhook told of the payment."""
         workflow.logger.info("told by %s", event.event_id)
-        self.heard += 1
+        self._heard += 1
 
     async def settle(self, payment: Payment, seen: StripePayment) -> Payment:
         """Does what follows from how the payment stands at Stripe, and waits until it has come to an end, or waits for
@@ -60,29 +62,33 @@ class Carrier:
         look = patience.FIRST_BANK_LOOK
         confirmed = False
         while True:
-            heard = self.heard
             payment = await self._take(payment, seen, confirmed=confirmed)
             if payment.state not in (PaymentState.PROCESSING, PaymentState.SUCCEEDED):
                 return payment
             succeeded = payment.state is PaymentState.SUCCEEDED
-            await self.wait(heard, patience.WEBHOOK if succeeded else look)
+            await self.wait(patience.WEBHOOK if succeeded else look)
             look = min(2 * look, patience.LONGEST_BANK_LOOK)
             # Told by the webhook or not, what counts is what Stripe says now.
             confirmed = succeeded
             seen = await self.ask(seen.payment_intent_id)
 
-    async def wait(self, heard: int, longest: timedelta) -> bool:
-        """Waits for the next webhook, so long at most; False where none came."""
+    async def wait(self, longest: timedelta) -> bool:
+        """Waits for a webhook that nobody has asked about yet, so long at most; False where none came."""
         try:
             await workflow.wait_condition(
-                lambda: self.heard > heard, timeout=longest, timeout_summary="then Stripe is asked"
+                lambda: self._heard > self._asked, timeout=longest, timeout_summary="then Stripe is asked"
             )
         except TimeoutError:
             return False
         return True
 
+    def asks(self) -> None:
+        """Stripe is asked now: what was told until now is in its answer."""
+        self._asked = self._heard
+
     async def ask(self, payment_intent_id: str) -> StripePayment:
         """How the payment stands at Stripe now."""
+        self.asks()
         return await at_stripe(
             PaymentStripeSteps.retrieve_payment, PaymentIntentId(payment_intent_id), summary="how does it stand?"
         )
@@ -102,15 +108,21 @@ class Carrier:
                 return await self._paid(payment, seen, confirmed=confirmed)
             case PaymentStatus.PROCESSING:
                 return await self._processing(payment, seen)
+            case PaymentStatus.REQUIRES_ACTION if payment.kind is PaymentKind.PURCHASE:
+                return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=seen.redirect_url)
+            case PaymentStatus.REQUIRES_ACTION if not self._is_aside(payment):
+                return await self._wants_authentication(payment, seen)
             case PaymentStatus.REQUIRES_ACTION:
-                url = payment.url if self._is_aside(payment) else seen.redirect_url
-                return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=url)
+                return await self._still_waits(payment, seen)
             case _:
                 return await self._unpaid(payment, seen)
 
     async def _paid(self, payment: Payment, seen: StripePayment, *, confirmed: bool) -> Payment:
         if seen.received_cents < payment.amount_cents:
-            workflow.logger.error("%s brought %s, not %s", seen, seen.received_cents, payment.amount_cents)
+            workflow.logger.error(
+                "%s brought %s, not %s", seen.payment_intent_id, seen.received_cents, payment.amount_cents
+            )
+            payment = await self._record(payment, seen, payment.state)
             return await self.fail(payment, PaymentError.WRONG_AMOUNT, wrong_amount(payment, seen))
         came_back = payment.granted and payment.state is PaymentState.FAILED
         ended = confirmed or self._is_aside(payment) or payment.kind is PaymentKind.PURCHASE
@@ -124,20 +136,23 @@ class Carrier:
         if payment.kind is PaymentKind.AUTO_TOPUP and not self._is_aside(payment):
             payment = await self._grant(payment, seen)
             return await self._record(payment, seen, PaymentState.PROCESSING)
-        state = PaymentState.REQUIRES_ACTION if self._is_aside(payment) else PaymentState.PROCESSING
-        return await self._record(payment, seen, state)
+        if self._is_aside(payment):
+            return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=payment.url)
+        return await self._record(payment, seen, PaymentState.PROCESSING)
 
     async def _unpaid(self, payment: Payment, seen: StripePayment) -> Payment:
+        if payment.granted and payment.error == PaymentError.REVERSED:
+            # It was taken back when it failed, and its owner was told how much.
+            return payment
         if payment.granted:
             return await self._take_back(payment, seen)
         decline = seen.decline or Decline("The payment was not made.")
         if payment.kind is PaymentKind.PURCHASE:
             return await self._record_decline(payment, seen, PaymentError.PURCHASE_DECLINED, decline)
         if self._is_aside(payment):
-            # Its owner may try the same payment again; nothing else has changed.
-            return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=payment.url)
+            return await self._still_waits(payment, seen)
         if decline.authentication_required and seen.payment_intent_id:
-            return await self._wants_authentication(payment, seen, decline)
+            return await self._wants_authentication(payment, seen)
         return await self._record_decline(payment, seen, PaymentError.DECLINED, decline)
 
     async def _record_decline(
@@ -147,7 +162,18 @@ class Carrier:
             payment = await self._record(payment, seen, payment.state)
         return await self.fail(payment, error, declined(payment, decline), decline)
 
-    async def _wants_authentication(self, payment: Payment, seen: StripePayment, decline: Decline) -> Payment:
+    async def _still_waits(self, payment: Payment, seen: StripePayment) -> Payment:
+        """Its owner may try the same payment again, unless another took its place or it was canceled at Stripe."""
+        if payment.state is PaymentState.FAILED:
+            return payment
+        if seen.status is PaymentStatus.CANCELED:
+            # Nobody is switched off for it: auto top-up may be on again, with another card.
+            message = declined(payment, seen.decline or Decline("It was canceled at Stripe."))
+            news = PaymentNews(payment.operation_id, PaymentState.FAILED, error=PaymentError.DECLINED, message=message)
+            return await in_ledger(PaymentLedgerSteps.record_payment, news)
+        return await self._record(payment, seen, PaymentState.REQUIRES_ACTION, url=payment.url)
+
+    async def _wants_authentication(self, payment: Payment, seen: StripePayment) -> Payment:
         error, message = PaymentError.AUTHENTICATION_REQUIRED, authentication(payment)
         url = authentication_path(payment.operation_id)
         news = PaymentNews(
@@ -157,7 +183,7 @@ class Carrier:
             url=url,
             error=error,
             message=message,
-            decline=decline,
+            decline=seen.decline,
         )
         waiting = await in_ledger(PaymentLedgerSteps.record_payment, news)
         await self._tell_failure(payment, error, message, action_url=url)
@@ -197,6 +223,8 @@ class Carrier:
     async def _record(
         self, payment: Payment, seen: StripePayment, state: PaymentState, *, url: str | None = None
     ) -> Payment:
+        # An auto top-up that its owner may still authenticate keeps the reason why that is needed.
+        waits = state is PaymentState.REQUIRES_ACTION and self._is_aside(payment)
         return await in_ledger(
             PaymentLedgerSteps.record_payment,
             PaymentNews(
@@ -204,6 +232,8 @@ class Carrier:
                 state,
                 payment_intent_id=seen.payment_intent_id,
                 url=url,
+                error=payment.error if waits else None,
+                message=payment.message if waits else None,
                 receipt_url=seen.receipt_url,
             ),
         )

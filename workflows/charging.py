@@ -20,18 +20,20 @@ from messages.payments import (
     PaymentStatus,
     StripePayment,
 )
-from workflows import patience
 from workflows.calls import at_stripe, in_ledger
+from workflows.patience import CHARGE, FIRST_PAUSE, LONGEST_PAUSE, STRIPE, STRIPE_KEY_LIFE, Patience
 
 
-async def usable_method(payment: Payment, customer: str) -> str | None:
+async def usable_method(payment: Payment, customer: str, *, patience: Patience = STRIPE) -> str | None:
     """The payment method that is charged: the one that was stored before a call, else a usable one of the customer's,
-    which is stored now; None where there is none."""
+    which is stored now; None where there is none. Raises ActivityError when Stripe refuses, or the patience ends."""
     if payment.payment_method_id is not None:
         return payment.payment_method_id
     blocked = await in_ledger(PaymentLedgerSteps.blocked_methods, AccountId(payment.account_id))
     question = MethodQuestion(stripe_customer_id=customer, blocked=blocked.payment_method_ids)
-    chosen = await at_stripe(PaymentStripeSteps.choose_payment_method, question, summary="which card?")
+    chosen = await at_stripe(
+        PaymentStripeSteps.choose_payment_method, question, summary="which card?", patience=patience
+    )
     if chosen.payment_method is None:
         return None
     method = chosen.payment_method.payment_method_id
@@ -45,19 +47,24 @@ async def charge_once(payment: Payment, *, customer: str, method: str, return_ur
 
     None: it was not made, and is not wanted any more. A decline is an answer; so is a request that Stripe refuses.
     """
+    pause = FIRST_PAUSE
     while True:
+        if await _is_unwanted(payment):
+            # An earlier try may have made it all the same.
+            return await look_for(payment, customer)
         request = _request(payment, customer=customer, method=method, return_url=return_url)
-        left = patience.STRIPE_KEY_LIFE - (workflow.now() - payment.key_stored_at)
+        left = STRIPE_KEY_LIFE - (workflow.now() - payment.key_stored_at)
         outage = False
         if left > timedelta():
-            spell = min(left, patience.CHARGE.whole or left)
+            spell = min(left, CHARGE.whole or left)
             try:
                 return await at_stripe(
-                    PaymentStripeSteps.charge, request, summary="the charge", patience=patience.CHARGE, whole=spell
+                    PaymentStripeSteps.charge, request, summary="the charge", patience=CHARGE, whole=spell
                 )
             except ActivityError as error:
-                if failed_with(error, Failure.STRIPE_REFUSED):
-                    return _refused(payment, error)
+                decline = decline_of(error)
+                if decline is not None:
+                    return _refused(payment, decline)
                 outage = not failed_with(error, Failure.STRIPE_OUTCOME_UNKNOWN)
                 workflow.logger.warning("the outcome of %s is unknown: %s", request.idempotency_key, error.cause)
         made = await look_for(payment, customer)
@@ -66,11 +73,10 @@ async def charge_once(payment: Payment, *, customer: str, method: str, return_ur
         if payment.kind is PaymentKind.PURCHASE and outage:
             # The person who wanted to buy has been told that Stripe does not answer, and has gone.
             return None
-        if not await in_ledger(PaymentLedgerSteps.still_wanted, PaymentId(payment.operation_id)):
-            return None
         if not outage:
             payment = await in_ledger(PaymentLedgerSteps.renew_payment_key, payment)
-            await workflow.sleep(patience.FIRST_PAUSE)
+            await workflow.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 async def look_for(payment: Payment, customer: str) -> StripePayment | None:
@@ -80,6 +86,21 @@ async def look_for(payment: Payment, customer: str) -> StripePayment | None:
     )
     found = await at_stripe(PaymentStripeSteps.find_payment, question, summary="was it made?")
     return found.payment
+
+
+def decline_of(error: ActivityError) -> Decline | None:
+    """Stripe's refusal of a call, as a no; None where it is an outage."""
+    if not failed_with(error, Failure.STRIPE_REFUSED, Failure.STRIPE_AUTHENTICATION_REQUIRED):
+        return None
+    cause = refusal(error)
+    return Decline(message=cause.message if cause else str(error))
+
+
+async def _is_unwanted(payment: Payment) -> bool:
+    """Whether its owner has switched auto top-up off; who buys has said so, and is not asked again."""
+    if payment.kind is PaymentKind.PURCHASE:
+        return False
+    return not await in_ledger(PaymentLedgerSteps.still_wanted, PaymentId(payment.operation_id))
 
 
 def _request(payment: Payment, *, customer: str, method: str, return_url: str | None) -> ChargeRequest:
@@ -98,13 +119,12 @@ def _request(payment: Payment, *, customer: str, method: str, return_url: str | 
     )
 
 
-def _refused(payment: Payment, error: ActivityError) -> StripePayment:
-    cause = refusal(error)
+def _refused(payment: Payment, decline: Decline) -> StripePayment:
     return StripePayment(
         payment_intent_id="",
         status=PaymentStatus.DECLINED,
         operation_id=payment.operation_id,
         amount_cents=payment.amount_cents,
         received_cents=0,
-        decline=Decline(message=cause.message if cause else str(error)),
+        decline=decline,
     )

@@ -74,15 +74,16 @@ class PaymentReversalWorkflow:
             if error.type != Failure.UNKNOWN_PAYMENT:
                 raise
             return None
-        if reversal.changed:
+        if reversal.changes:
             await self._tell(reversal, standing)
         self._say(f"Booked: {reversal.reversed_credits:,} credits reversed, {reversal.frozen_credits:,} frozen.")
         return reversal
 
     async def _tell(self, reversal: Reversal, standing: PaymentStanding) -> None:
+        """Tells each change once, and one that was booked before as well: its answer may have been lost."""
         message = reversed_words(reversal, _reason(standing))
         taken = bool(reversal.taken or reversal.debt_incurred or reversal.frozen_credits)
-        if taken:
+        if taken and reversal.changed:
             await in_ledger(
                 PaymentLedgerSteps.switch_off,
                 SwitchOff(reversal.account_id, PaymentError.REVERSED, f"{message} Auto top-up is off."),
@@ -92,7 +93,7 @@ class PaymentReversalWorkflow:
             NoticeOrder(
                 account_id=reversal.account_id,
                 kind=NoticeKind.PAYMENT_REVERSED,
-                subject=f"{self._payment_id}/{reversal.reversed_credits}/{reversal.frozen_credits}",
+                subject=f"{self._payment_id}/{reversal.changes}",
                 message=message,
                 error=PaymentError.REVERSED if taken else None,
             ),

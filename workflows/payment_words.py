@@ -74,7 +74,9 @@ def reversed_late(payment: Payment, reversal: Reversal) -> str:
 
 
 def taken_back(reversal: Reversal) -> str:
-    """What a reversal has done."""
+    """What a reversal has done. One that was booked before its answer was lost can't say how much of it is owed."""
+    if not reversal.changed:
+        return f"{reversal.reversed_credits:,} credits were taken back."
     owed = f", and {reversal.debt_incurred:,} that were spent are owed" if reversal.debt_incurred else ""
     return f"{reversal.taken:,} credits were taken back{owed}."
 
@@ -83,8 +85,10 @@ def reversed_words(reversal: Reversal, reason: str) -> str:
     """What has become of the credits of a payment that was refunded or disputed."""
     if reversal.given_back:
         return f"A payment has been restored ({reason}): {reversal.given_back:,} credits were given back."
+    if not reversal.reversed_credits and not reversal.frozen_credits:
+        return f"A payment has been restored ({reason})."
     parts = [f"A payment has been reversed ({reason})."]
-    if reversal.taken or reversal.debt_incurred:
+    if reversal.taken or reversal.debt_incurred or (reversal.reversed_credits and not reversal.changed):
         parts.append(taken_back(reversal))
     if reversal.frozen_credits:
         parts.append(f"{reversal.frozen_credits:,} credits are frozen while the dispute is open.")

@@ -30,9 +30,9 @@ from messages.payments import (
 from workflows import patience
 from workflows.calls import at_stripe, in_ledger
 from workflows.carrying import Carrier, done_path
-from workflows.charging import charge_once, usable_method
+from workflows.charging import charge_once, decline_of, look_for, usable_method
 from workflows.customers import customer_of
-from workflows.payment_words import abandoned, money, outage
+from workflows.payment_words import abandoned, declined, money, outage
 from workflows.refusals import benign
 
 
@@ -112,21 +112,41 @@ class PurchaseWorkflow:
     async def _begin(self, payment: Payment) -> Payment:
         """As far as it goes without its owner."""
         if payment.payment_intent_id is not None:
-            return await self._carrier.settle(payment, await self._carrier.ask(payment.payment_intent_id))
-        if payment.checkout_session_id is not None or payment.state is PaymentState.FAILED:
+            return await self._settle_begun(payment, await self._carrier.ask(payment.payment_intent_id))
+        if payment.checkout_session_id is not None:
             return payment
+        if payment.state is PaymentState.FAILED:
+            return await self._look_again(payment)
         price = f"{payment.credits:,} credits for {money(payment.amount_cents, payment.currency)}"
         self._say(f"Waiting for Stripe to charge {price}.")
-        customer = await customer_of(payment.account_id, patience=patience.CARDHOLDER)
+        try:
+            customer = await customer_of(payment.account_id, patience=patience.CARDHOLDER)
+            method = None if customer is None else await usable_method(payment, customer, patience=patience.CARDHOLDER)
+        except ActivityError as error:
+            return await self._not_begun(payment, error)
         if customer is None:
             return await self._carrier.fail(payment, PaymentError.PURCHASE_OUTAGE, outage(payment))
-        method = await usable_method(payment, customer)
         if method is None:
             return await self._open_checkout(payment, customer)
         made = await charge_once(payment, customer=customer, method=method, return_url=done_path(payment.operation_id))
         if made is None:
             return await self._carrier.fail(payment, PaymentError.PURCHASE_OUTAGE, outage(payment))
         return await self._settle_begun(payment, made)
+
+    async def _not_begun(self, payment: Payment, error: ActivityError) -> Payment:
+        """Stripe has refused what comes before a payment, or was not reached for it: there can't be one."""
+        workflow.logger.warning("%s was not begun: %s", payment.operation_id, error.cause)
+        decline = decline_of(error)
+        if decline is None:
+            return await self._carrier.fail(payment, PaymentError.PURCHASE_OUTAGE, outage(payment))
+        message = declined(payment, decline)
+        return await self._carrier.fail(payment, PaymentError.PURCHASE_DECLINED, message, decline)
+
+    async def _look_again(self, payment: Payment) -> Payment:
+        """A payment that was given up in an outage, and that a webhook tells of: Stripe may have made it after all."""
+        customer = await customer_of(payment.account_id)
+        made = None if customer is None else await look_for(payment, customer)
+        return payment if made is None else await self._settle_begun(payment, made)
 
     async def _settle_begun(self, payment: Payment, made: StripePayment) -> Payment:
         """The caller is answered before a bank that takes its time."""
@@ -153,8 +173,7 @@ class PurchaseWorkflow:
             )
         except ActivityError as error:
             # Nobody has seen the page, so nobody can have paid on it.
-            workflow.logger.warning("no hosted page: %s", error.cause)
-            return await self._carrier.fail(payment, PaymentError.PURCHASE_OUTAGE, outage(payment))
+            return await self._not_begun(payment, error)
         return await in_ledger(
             PaymentLedgerSteps.record_payment,
             PaymentNews(
@@ -170,8 +189,8 @@ class PurchaseWorkflow:
         until = workflow.now() + patience.OWNER
         while payment.state is PaymentState.REQUIRES_ACTION:
             self._say("Waiting for the owner to pay or to authenticate.")
-            heard = self._carrier.heard
-            told = await self._carrier.wait(heard, patience.OWNER_LOOK)
+            told = await self._carrier.wait(patience.OWNER_LOOK)
+            self._carrier.asks()
             seen = await self._look(payment)
             if seen is not None:
                 payment = self._stands(await self._carrier.settle(payment, seen))
