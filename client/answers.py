@@ -289,8 +289,17 @@ class BalanceNews(Balance):
     notifications: list[Notice] = []
 
 
+class ToppedUp(BalanceNews):
+    """The balance after an auto top-up, which has just added ``auto_topup_added`` credits."""
+
+    auto_topup_added: int
+
+
 class ActionFailed(Answer):
-    """Something did not work. ``message`` is for people and says what to do; ``action_url`` leads to where."""
+    """Something did not work. ``message`` is for people and says what to do; ``action_url`` leads to where.
+
+    What answers no question of ours is told by the service itself: a top-up that failed, a payment that went back.
+    """
 
     error: str
     message: str

@@ -29,11 +29,12 @@ from client.answers import (
     Settlement,
 )
 from client.history import HistoryCalls
+from client.payments import PaymentCalls
 from client.reports import ReportCalls
 from client.sending import in_path
 
 
-class GrantflowClient(HistoryCalls, ReportCalls):
+class GrantflowClient(HistoryCalls, PaymentCalls, ReportCalls):
     """One service, one token. Methods raise Refused, with the service's words, or Unreachable."""
 
     async def create_account(

@@ -7,8 +7,12 @@ Example::
 
     async with GrantflowSocket("http://127.0.0.1:8080", token) as socket:
         async for event in socket.events():
-            if isinstance(event, BalanceNews):
+            if isinstance(event, ToppedUp):
+                print(f"{event.auto_topup_added} credits were bought")
+            elif isinstance(event, BalanceNews):
                 print(event.remaining_balance)
+            else:
+                print(event.message, event.action_url)
 """
 
 import asyncio
@@ -34,8 +38,10 @@ from client.answers import (
     Hold,
     Release,
     Settlement,
+    ToppedUp,
 )
 from client.errors import Refused, Unreachable
+from client.payments import KEEP, AutoTopup, MonthlyLimit, Purchase, auto_topup_choice
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 10.0
@@ -66,7 +72,7 @@ class GrantflowSocket:
         self._seqs: dict[str, int] = {}
         self._numbers = itertools.count(1)
         self._waiting: dict[str, tuple[dict[str, Any], asyncio.Future[dict[str, Any]]]] = {}
-        self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._connection: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
@@ -85,8 +91,14 @@ class GrantflowSocket:
             with suppress(asyncio.CancelledError):
                 await self._task
 
+    @property
+    def account_id(self) -> str | None:
+        """The account whose line it is; None until the service has said so."""
+        return self._account_id
+
     async def events(self) -> AsyncGenerator[Event, None]:
-        """Every balance that is told, asked for or not, and every failure that answers no question of ours.
+        """Every balance that is told, asked for or not (after an auto top-up as ToppedUp), and every failure that
+        answers no question of ours.
 
         Balances are whole: the newest says all, and of those that nobody came for the oldest are dropped. Raises
         Refused when the service does not admit us.
@@ -131,6 +143,25 @@ class GrantflowSocket:
     async def release(self, operation_id: str) -> Release:
         """Ends a hold with nothing spent."""
         return Release.model_validate(await self._ask("release", operationId=operation_id))
+
+    async def set_auto_topup(
+        self,
+        *,
+        enabled: bool,
+        threshold: int | None = None,
+        target: int | None = None,
+        monthly_limit_cents: MonthlyLimit = KEEP,
+    ) -> AutoTopup:
+        """Chooses the account's auto top-up, as GrantflowClient.set_auto_topup does."""
+        choice = auto_topup_choice(
+            enabled=enabled, threshold=threshold, target=target, monthly_limit_cents=monthly_limit_cents
+        )
+        return AutoTopup.model_validate(await self._ask("set-auto-topup", **choice))
+
+    async def buy_credits(self, operation_id: str, credits: int) -> Purchase:
+        """Buys credits for the account, with its card or at the answer's ``checkout_url``. After a reconnect it is
+        asked again, and has one effect."""
+        return Purchase.model_validate(await self._ask("buy-credits", operationId=operation_id, credits=credits))
 
     async def grant_status(self, operation_id: str) -> GrantStatus:
         """Where the grant stands; its workflow answers."""
@@ -214,15 +245,26 @@ class GrantflowSocket:
         return True
 
     def _note(self, message: dict[str, Any]) -> None:
-        news = BalanceNews.model_validate(message)
+        kind = BalanceNews if message.get("autoTopupAdded") is None else ToppedUp
+        news = kind.model_validate(message)
         if message["type"] == "init-response":
             self._account_id = news.account_id
         self._seqs[news.account_id] = news.seq
         self._happened(news)
 
     def _happened(self, event: Event) -> None:
+        if len(self._events) >= EVENTS_KEPT:
+            self._drop_one()
         self._events.append(event)
         self._news.set()
+
+    def _drop_one(self) -> None:
+        """Forgets the oldest balance that says nothing but itself; only where there is none, the oldest event."""
+        for event in self._events:
+            if type(event) is BalanceNews and not event.notifications:
+                self._events.remove(event)
+                return
+        self._events.popleft()
 
     def _give_up(self, code: int | None, reason: str) -> None:
         name = "too-large" if code == TOO_LARGE else "unauthenticated"

@@ -1,66 +1,20 @@
-"""The main job, walked as far as it is built: sign-up, grants and Stripe behind them, faults, spending."""
+"""The main job, walked as far as it is built: sign-up, grants and Stripe behind them, faults, spending, payments."""
 
-import asyncio
-import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
-from client.answers import BalanceNews, Grant
+from client.answers import BalanceNews
 from client.errors import Refused
 from client.http import GrantflowClient
+from client.reports import Verification
 from client.socket import GrantflowSocket
-from local.binaries import temporal_cli
+from local.demo_payments import pay
 from local.demo_report import Report
-
-STAGE_SECONDS = 60
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What every step needs: the client, the stand-in, Temporal's command line, and who hears the story."""
-
-    grantflow: GrantflowClient
-    stripe: httpx.AsyncClient
-    stack: Mapping[str, Any]
-    report: Report
-
-    async def stage(self, operation_id: str, wanted: str) -> Grant:
-        """Wait until the grant's row has this stage."""
-        async with asyncio.timeout(STAGE_SECONDS):
-            while True:
-                grant = await self.grantflow.find_grant(operation_id)
-                if grant.stage == wanted:
-                    return grant
-                await asyncio.sleep(0.1)
-
-    async def stripe_behaves(self, **behaviour: object) -> None:
-        """Set how the stand-in behaves; without arguments it behaves."""
-        (await self.stripe.post("/_sandbox/behaviour", json=behaviour)).raise_for_status()
-
-    async def at_stripe(self, operation_id: str) -> list[dict[str, Any]]:
-        """The credit grants at Stripe that mirror this grant."""
-        grants = (await self.stripe.get("/_sandbox/objects/credit_grants")).json()["data"]
-        return [grant for grant in grants if grant["metadata"].get("operationId") == operation_id]
-
-    async def found_in_temporal(self, query: str) -> list[str]:
-        """The ids of the workflows that Temporal finds by this query."""
-        listed = await self._temporal("workflow", "list", "--query", query, "-o", "json")
-        return [found["execution"]["workflowId"] for found in json.loads(listed or "[]")]
-
-    async def _temporal(self, *arguments: str) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *(str(await asyncio.to_thread(temporal_cli)), *arguments),
-            *("--address", self.stack["temporalAddress"], "--namespace", self.stack["temporalNamespace"]),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        output, _ = await process.communicate()
-        return output.decode()
+from local.demo_scene import Scene, told
 
 
 async def walk(stack: Mapping[str, Any], report: Report) -> None:
@@ -70,15 +24,16 @@ async def walk(stack: Mapping[str, Any], report: Report) -> None:
         httpx.AsyncClient(base_url=stack["stripeUrl"], timeout=30) as stripe,
     ):
         scene = Scene(grantflow, stripe, stack, report)
-        account_id = await _sign_up(scene)
+        account_id, organization_id = await _sign_up(scene)
         await _grant(scene, account_id)
         await _outage(scene, account_id)
         await _refusal(scene, account_id)
         await _spend(scene, account_id)
-        await _sums(scene, account_id)
+        await pay(scene, account_id, organization_id)
+        await _sums(scene, account_id, organization_id)
 
 
-async def _sign_up(scene: Scene) -> str:
+async def _sign_up(scene: Scene) -> tuple[str, str]:
     scene.report.title("A user and an organization sign up; the user's free credits are there at once")
     user = await scene.grantflow.create_account("user", "Ada Lovelace", email="ada@example.com")
     organization = await scene.grantflow.create_account("organization", "Analytical Engines")
@@ -87,7 +42,7 @@ async def _sign_up(scene: Scene) -> str:
     scene.report.check("the user has 500 free credits", held=balance.balance_breakdown["free"] == 500, seen=balance)
     organization_balance = await scene.grantflow.balance(organization.account_id)
     scene.report.check("the organization has none", held=organization_balance.remaining_balance == 0)
-    return user.account_id
+    return user.account_id, organization.account_id
 
 
 async def _grant(scene: Scene, account_id: str) -> None:
@@ -102,7 +57,7 @@ async def _grant(scene: Scene, account_id: str) -> None:
             account_id, operation_id=operation_id, type="purchase", credits=1000, description="the demo's"
         )
         milliseconds = int((time.monotonic() - began) * 1000)
-        heard = await _told(socket, after=before.seq)
+        heard = await told(socket, BalanceNews, lambda news: news.seq > before.seq)
     balance = await scene.grantflow.balance(account_id)
     scene.report.says("api", f"answered in {milliseconds} ms, stage {granted.grant.stage}")
     scene.report.says("ledger", f"{balance.remaining_balance} credits can be spent now")
@@ -143,7 +98,7 @@ async def _outage(scene: Scene, account_id: str) -> None:
     await scene.grantflow.grant(account_id, operation_id=operation_id, type="admin", credits=250)
     balance = await scene.grantflow.balance(account_id)
     await scene.stage(operation_id, "stripe-pending")
-    found = await _eventually_found(scene, 'GrantStage = "stripe-pending"', f"grant/{operation_id}")
+    found = await scene.eventually_found('GrantStage = "stripe-pending"', f"grant/{operation_id}")
     token = await scene.grantflow.create_token(account_id)
     async with GrantflowSocket(scene.stack["apiUrl"], token) as socket:
         status = await socket.grant_status(operation_id)
@@ -172,7 +127,7 @@ async def _refusal(scene: Scene, account_id: str) -> None:
     await scene.stripe_behaves(fail=[refusal])
     await scene.grantflow.grant(account_id, operation_id=operation_id, type="admin", credits=100)
     stuck = await scene.stage(operation_id, "stuck")
-    found = await _eventually_found(scene, 'GrantStage = "stuck"', f"grant/{operation_id}")
+    found = await scene.eventually_found('GrantStage = "stuck"', f"grant/{operation_id}")
     listed = await scene.grantflow.grants_at("stuck")
     scene.report.says("ledger", f"stuck: {stuck.reason}")
     scene.report.says("temporal", listed.data[0].temporal_ui_url)
@@ -205,28 +160,18 @@ async def _spend(scene: Scene, account_id: str) -> None:
     scene.report.check("what can't be paid is refused", held=refused == "insufficient-credits", seen=refused)
 
 
-async def _sums(scene: Scene, account_id: str) -> None:
+async def _sums(scene: Scene, *account_ids: str) -> None:
     scene.report.title("It all adds up")
-    balance = await scene.grantflow.balance(account_id)
-    grants = [grant async for grant in scene.grantflow.all_grants(account_id)]
-    scene.report.says("ledger", f"{balance.balance_breakdown}, debt {balance.debt}")
-    scene.report.check("the balance is the sum of the grants", held=sum(grant.balance for grant in grants) == 1150)
-    scene.report.check("and what can be spent", held=balance.remaining_balance == 1150, seen=balance)
-
-
-async def _told(socket: GrantflowSocket, *, after: int) -> BalanceNews:
-    """The first balance that is told with a change after this one."""
-    async with asyncio.timeout(STAGE_SECONDS):
-        async for event in socket.events():
-            if isinstance(event, BalanceNews) and event.seq > after:
-                return event
-    raise TimeoutError("the socket told no change")
-
-
-async def _eventually_found(scene: Scene, query: str, workflow_id: str) -> list[str]:
-    """What Temporal finds by the query, as soon as this workflow is among it: its index follows within moments."""
-    found: list[str] = []
-    async with asyncio.timeout(STAGE_SECONDS):
-        while workflow_id not in found:
-            found = await scene.found_in_temporal(query)
-    return found
+    for account_id in account_ids:
+        balance = await scene.grantflow.balance(account_id)
+        grants = [grant async for grant in scene.grantflow.all_grants(account_id)]
+        scene.report.says("ledger", f"{balance.balance_breakdown}, held {balance.held}, debt {balance.debt}")
+        total = sum(grant.balance for grant in grants)
+        scene.report.check(
+            "the balance is the sum of the grants", held=total == balance.remaining_balance + balance.held, seen=total
+        )
+    books = Verification()
+    async for page in scene.grantflow.verification_pages():
+        books.take_in(page)
+    scene.report.says("ledger", f"{books.accounts} accounts and {books.entries} entries added up anew")
+    scene.report.check("the books add up", held=books.adds_up, seen=books.mismatches)

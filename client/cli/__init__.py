@@ -12,6 +12,7 @@ from client.cli import (
     history,
     holding,
     reports,
+    topping_up,
     verifying,
     watch,
 )
@@ -26,6 +27,7 @@ app = typer.Typer(
 app.add_typer(accounts.app, name="account")
 app.add_typer(grants.app, name="grants")
 app.add_typer(holding.app, name="hold")
+app.add_typer(topping_up.app, name="topup")
 granting.add_to(app)
 consuming.add_to(app)
 balance.add_to(app)

@@ -38,6 +38,11 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]], *, emp
         say(empty)
 
 
+def money(cents: int, currency: str) -> str:
+    """An amount for people: ``12.50 USD``."""
+    return f"{cents // 100:,}.{cents % 100:02} {currency.upper()}"
+
+
 def say(words: str) -> None:
     """Prints a sentence on standard output, as it is."""
     Console(highlight=False, soft_wrap=True).print(words, markup=False)

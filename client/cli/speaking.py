@@ -65,4 +65,5 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
 def _words(refused: Refused) -> str:
     if refused.code == "internal" and refused.request_id:
         return f"{refused.detail} (request {refused.request_id})"
-    return refused.detail
+    where = refused.members.get("actionUrl")
+    return f"{refused.detail} Mend it at {where}" if where else refused.detail
