@@ -17,6 +17,7 @@ from local.ports import free_ports
 from local.temporal import NAMESPACE, TemporalDevServer
 from messages.names import SWEEPS_SCHEDULE
 from tests.conftest import ROOT, Database
+from tests.faults.shop import Shop
 from tests.faults.up import Up, running_stack
 
 ADMIN_TOKEN = "an-admin-token-for-tests"
@@ -121,6 +122,15 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
     """What `grantflow up` starts, with a supervisor that restarts whatever dies."""
     async with running_stack(tmp_path_factory.mktemp("up") / "data") as started:
         yield started
+
+
+@pytest.fixture
+async def shop(up: Up) -> AsyncIterator[Shop]:
+    """Accounts that pay, on what `grantflow up` starts; Stripe behaves again after each test."""
+    headers = {"Authorization": f"Bearer {up.address['adminToken']}"}
+    async with httpx.AsyncClient(base_url=up.address["apiUrl"], headers=headers, timeout=30) as client:
+        yield Shop(client, up.stripe)
+        await up.stripe_behaves()
 
 
 async def _answers(url: str) -> None:

@@ -12,11 +12,12 @@ import pytest
 from local.ports import free_ports
 from tests.faults.conftest import ADMIN_TOKEN, Stack
 from tests.faults.shop import Shop, seen
+from tests.faults.up import Up
 
 
 @pytest.fixture
-async def shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
-    """The stack with a worker, and a shop on it."""
+async def own_shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
+    """A stack of the test's own with a worker, and a shop on it."""
     await stack.start("worker")
     async with httpx.AsyncClient(base_url=stack.stripe_url, timeout=30) as stripe:
         yield Shop(api, stripe)
@@ -41,8 +42,9 @@ async def second(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_64_consumptions_by_two_processes_cause_one_charge_and_all_go_through(
-    shop: Shop, second: httpx.AsyncClient
+    own_shop: Shop, second: httpx.AsyncClient
 ) -> None:
+    shop = own_shop
     account = await shop.account(credits=1000)
     await shop.switch_on(account, threshold=500, target=2000)
     other = replace(shop, api=second)
@@ -100,14 +102,14 @@ async def test_a_declined_card_turns_it_off_once_and_is_not_tried_again(shop: Sh
     assert (await shop.spend(account, 100)).status_code == 200
 
 
-async def test_an_outage_turns_nothing_off_and_ends_in_one_charge(shop: Shop, stack: Stack) -> None:
+async def test_an_outage_turns_nothing_off_and_ends_in_one_charge(shop: Shop, up: Up) -> None:
     account = await shop.account(credits=600)
     await shop.switch_on(account, threshold=500, target=2000)
-    await stack.stripe_behaves(outage=True)
+    await up.stripe_behaves(outage=True)
     assert (await shop.spend(account, 200)).status_code == 200
     await asyncio.sleep(3)
     assert (await shop.auto_topup(account))["enabled"] is True
-    await stack.stripe_behaves()
+    await up.stripe_behaves()
 
     async def paid() -> dict[str, Any] | None:
         payments = await shop.payments(account)
