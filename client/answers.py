@@ -58,13 +58,13 @@ class Grant(Answer):
     priority: int
     principal: int
     balance: int
-    description: str | None
-    expires_at: datetime | None
+    description: str | None = None
+    expires_at: datetime | None = None
     created_at: datetime
     stage: str
     stage_since: datetime
-    stripe_grant_id: str | None
-    reason: str | None
+    stripe_grant_id: str | None = None
+    reason: str | None = None
     workflow_id: str
     temporal_ui_url: str | None = None
 
