@@ -62,7 +62,7 @@ _FOUND = "            return GrantOutcome("
 _TOO_MUCH = "            if shortfall > room:\n"
 _TAKE_ALL = "                self.burn_in_full(self.remaining)\n"
 _BATCH = "store/consumptions.py"
-_BURNING, _HOLDING = "rules/burning.py", "rules/holding.py"
+_BURNING, _HOLDING, _REVERSING = "rules/burning.py", "rules/holding.py", "rules/reversing.py"
 
 MUTANTS: dict[str, tuple[Change, ...]] = {
     # overshooting the last grant loses what is beyond it.
@@ -189,6 +189,39 @@ MUTANTS: dict[str, tuple[Change, ...]] = {
     "anybody can settle a hold": (
         Change("deciding_holds.py", "if hold.made_by != order.made_by:", "if not hold.made_by:"),
     ),
+    "a reversal takes what is held": (Change(_REVERSING, "grant.balance - grant.held", "grant.balance"),),
+    "a reversal takes from others first": (
+        Change(
+            _REVERSING,
+            "return [purchase, *came_of_it, *(grant for grant in rest if grant.grant_id not in rollovers)]",
+            "return [*(grant for grant in rest if grant.grant_id not in rollovers), *came_of_it, purchase]",
+        ),
+    ),
+    "a reversal stops at what is there": (Change(_REVERSING, "        purse.debt += owed\n", ""),),
+    "a refund takes its whole sum each time": (
+        Change(
+            "reversing.py",
+            "step.reversed_credits - booked.reversed_credits, step.to_freeze(step.target)",
+            "step.reversed_credits, step.to_freeze(step.target)",
+        ),
+    ),
+    "what was revoked is taken once more": (
+        Change(_REVERSING, "max(0, min(credits, self.revoked - self.covered))", "0"),
+    ),
+    "what comes back does not pay debt": (Change(_REVERSING, "paid = min(credits, purse.debt)", "paid = 0"),),
+    "what comes back revives a revoked grant": (
+        Change(_REVERSING, "room = 0 if purchase.revoked else principal", "room = principal"),
+    ),
+    "a freeze stays when its dispute is over": (
+        Change(
+            "reversing.py",
+            "    if booked.frozen_hold is not None:\n        step.thawed",
+            "    if to_take:\n        step.thawed",
+        ),
+    ),
+    "a repeat of a reversal counts as another": (
+        Change("reversing.py", "booked.paid_cents) == _cents(target):", "-1) == _cents(target):"),
+    ),
 }
 
 # These are hunted in every run of the tests; `make soak` hunts all.
@@ -209,4 +242,6 @@ CORE = (
     "a refusal takes what there is",
     "what is held can be spent by others",
     "expiry takes what is held",
+    "a reversal stops at what is there",
+    "a refund takes its whole sum each time",
 )

@@ -21,6 +21,7 @@ from local.postgres import EmbeddedPostgres
 from settings import asyncpg_url
 from tests.conftest import Database, run_migrations
 from tests.store.cutting_proxy import CuttingProxy, cutting_proxy
+from tests.store.reversing import buy, reverse
 from tests.store.support import assert_books_balance, count, entries, grant, open_user, session
 
 
@@ -54,6 +55,23 @@ async def test_a_revocation_whose_commit_is_not_acknowledged_takes_once(database
         assert (await revoke_grant(engine, "g", reason="", actor="", request_id="")).revoked == 10
         assert proxy.cuts == 1
         assert await entries(database, account_id) == [("granted", 10, 10), ("revoked", -10, 0)]
+
+
+@pytest.mark.parametrize("cents", [(1000, 0), (300, 700)])
+async def test_a_reversal_whose_commit_is_not_acknowledged_takes_once(
+    database: Database, cents: tuple[int, int]
+) -> None:
+    async with behind_proxy(database) as (proxy, engine):
+        account_id = await open_user(engine)
+        await buy(engine, account_id)
+        proxy.commits_to_let_pass = 1  # the look for the grant goes first
+        told = await reverse(engine, *cents)
+        assert proxy.cuts == 1
+        # It finds its own work, as somebody else's repeat would.
+        assert (told.changed, told.changes, told.reversed_credits) == (False, 1, cents[0] // 10)
+        taken = ("reversed", -told.reversed_credits, 100 - told.reversed_credits)
+        assert await entries(database, account_id) == [("granted", 100, 100), taken]
+        await assert_books_balance(database)
 
 
 @pytest.mark.parametrize(("external_id", "commits_before"), [(None, 0), ("ada", 1)])  # it looks for the id first

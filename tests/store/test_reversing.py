@@ -283,12 +283,13 @@ async def test_what_comes_back_beyond_the_principal_becomes_a_rollover_of_it(
         )
     await reverse(engine, 0)
     await spend(engine, account_id, 130, "spent-other")
-    await hold(engine, account_id, 50, "first-of-restored")
-    assert await left(database, account_id) == {"bought": (100, 0), restored: (70, 50)}
+    await hold(engine, account_id, 70, "keeps-restored")
+    await spend(engine, account_id, 100, "spent-bought")
+    await release(engine, account_id, "keeps-restored")
     await grant(engine, account_id, "free", 40, GrantType.FREE)
-    done = await reverse(engine, 1000, paid=1000)
-    assert done.taken == 100
-    assert await left(database, account_id) == {restored: (70, 50), "free": (40, 0)}
+    assert await left(database, account_id) == {restored: (70, 0), "free": (40, 0)}
+    assert (await reverse(engine, 800)).taken == 80
+    assert await left(database, account_id) == {"free": (30, 0)}
     await assert_right(database, engine)
 
 
