@@ -13,6 +13,7 @@ from api.live import LiveHub
 from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import make_server
+from api.topping_up import TopUpDesk
 from gateways.run import run_process
 from gateways.temporal.connection import TemporalAddress, connect
 from gateways.temporal.flows import Flows
@@ -66,18 +67,20 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
     )
     flows = Flows(await connect(address, lazy=True))
     background = Background()
+    top_ups = TopUpDesk(engine, flows, background)
     return Parts(
         engine=engine,
         flows=flows,
         delivery=InboxDelivery(engine, flows),
-        consumption=Consumption(engine),
+        consumption=Consumption(engine, on_crossing=top_ups.crossed),
         live=LiveHub(engine, plain_url(settings.database_url.get_secret_value())),
         background=background,
         notices=NoticeDesk(engine, background),
+        top_ups=top_ups,
         settings=ApiSettings(
             admin_token=settings.admin_token.get_secret_value(),
             webhook_secret=settings.stripe_webhook_secret.get_secret_value(),
-            public_url=_public_url(settings),
+            public_url=settings.reached_at,
             origins=settings.origins,
             temporal_ui_url=settings.temporal_ui_url,
             temporal_namespace=settings.temporal_namespace,
@@ -85,13 +88,6 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
             stripe_api_base=settings.stripe_api_base,
         ),
     )
-
-
-def _public_url(settings: Settings) -> str:
-    """Where we are reached: as told, or at the address that we listen on, if that is one address."""
-    if settings.public_url or settings.host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not listened on
-        return settings.public_url.rstrip("/")
-    return f"http://{settings.host}:{settings.port}"
 
 
 async def _wait_for_database(engine: AsyncEngine) -> None:

@@ -15,7 +15,22 @@ from api.calls import call_of
 from api.context import Context
 from api.parts import Parts
 from api.problems import PROBLEM_RESPONSES, Problem, problem_of
-from api.routes import accounts, clock, consumptions, entries, grants, health, holds, notices, page, reports, webhooks
+from api.routes import (
+    accounts,
+    auto_topups,
+    clock,
+    consumptions,
+    entries,
+    grants,
+    health,
+    holds,
+    notices,
+    page,
+    payment_pages,
+    purchases,
+    reports,
+    webhooks,
+)
 from api.socket import door
 
 DESCRIPTION = "Prepaid credits: accounts, grants and balances. Errors are RFC 9457 problems; /errors lists them."
@@ -50,11 +65,11 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     for framework_error in (HTTPException, RequestValidationError):
         app.add_exception_handler(framework_error, _answer_framework_error)
-    for guarded in (accounts, grants, consumptions, holds, entries, notices, reports):
+    for guarded in (accounts, grants, consumptions, holds, auto_topups, purchases, entries, notices, reports):
         app.include_router(guarded.router, dependencies=[_bearer])
     if parts.settings.embedded:
         app.include_router(clock.router, dependencies=[_bearer])
-    for routes in (webhooks.router, health.router, page.router, door.router):
+    for routes in (webhooks.router, health.router, page.router, payment_pages.router, door.router):
         app.include_router(routes)
     return app
 

@@ -32,6 +32,11 @@ CATALOGUE: dict[str, ErrorKind] = {
     "payment-method-refused": ErrorKind(
         402, "Stripe refused the payment method", "Use another card; Stripe's own words are in the detail."
     ),
+    "auto-topup-no-payment-method": ErrorKind(
+        402,
+        "The account has no payment method that can be charged",
+        "Add a card that is valid, then switch auto top-up on again. Nothing was changed.",
+    ),
     "insufficient-credits": ErrorKind(
         402,
         "The account has too few credits",

@@ -8,6 +8,7 @@ _SENTENCES = {
     "missing": "is required",
     "extra_forbidden": "is not a field of this request",
     "string_type": "must be a string",
+    "bool_type": "must be true or false",
     "string_unicode": "must be valid Unicode",
     "model_attributes_type": "must be a JSON object; send it with Content-Type: application/json",
     "model_type": "must be a JSON object",

@@ -1,15 +1,16 @@
-"""Listens for announced changes on a database connection of its own, and comes back when that is lost."""
+"""Listens for announced changes and notices on a database connection of its own, and comes back when that is lost."""
 
 import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import asyncpg
 
 from api.metrics import LISTENING
-from ledger.changes import CHANNEL, AccountChange, parse_announcement
+from ledger.changes import CHANNEL, NOTICE_CHANNEL, AccountChange, parse_announcement
 
 _log = logging.getLogger(__name__)
 
@@ -24,12 +25,19 @@ class ChangeListener:
     """One LISTEN connection. A connection can die without a word, so it is asked for a sign of life regularly."""
 
     def __init__(
-        self, database_url: str, *, on_change: Callable[[AccountChange], None], on_connected: Callable[[], None]
+        self,
+        database_url: str,
+        *,
+        on_change: Callable[[AccountChange], None],
+        on_notice: Callable[[UUID, int], None],
+        on_connected: Callable[[], None],
     ) -> None:
         """``database_url`` begins with ``postgresql://`` and goes to the server itself: a transaction pooler would
-        drop the LISTEN. ``on_connected`` is called each time, since what was announced in between went unheard."""
+        drop the LISTEN. ``on_notice`` hears the account and the notice's id. ``on_connected`` is called each time,
+        since what was announced in between went unheard."""
         self._database_url = database_url
         self._on_change = on_change
+        self._on_notice = on_notice
         self._on_connected = on_connected
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self.is_listening = False
@@ -54,6 +62,7 @@ class ChangeListener:
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, self._heard)
+            await connection.add_listener(NOTICE_CHANNEL, self._heard)
             self._pause_seconds = FIRST_PAUSE_SECONDS
             self.is_listening = True
             LISTENING.set(1)
@@ -64,13 +73,17 @@ class ChangeListener:
             LISTENING.set(0)
             connection.terminate()
 
-    def _heard(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+    def _heard(self, _connection: object, _pid: int, channel: str, payload: object) -> None:
         try:
+            # Both channels carry an account and a number.
             change = parse_announcement(str(payload))
         except ValueError:
             _log.warning("An announcement that is none of ours: %r", payload)
             return
-        self._on_change(change)
+        if channel == NOTICE_CHANNEL:
+            self._on_notice(change.account_id, change.seq)
+        else:
+            self._on_change(change)
 
 
 async def _watch(connection: asyncpg.Connection, lost: asyncio.Event) -> None:

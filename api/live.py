@@ -1,7 +1,7 @@
-"""Live balances: whoever has a socket hears of every change, whichever process made it.
+"""Live balances: whoever has a socket hears of every change, whichever process made it, and of notices.
 
 Announcements come by LISTEN/NOTIFY. One that is lost only delays: every few seconds, and after each reconnect, one
-query asks for all accounts with sockets whether their change number has moved.
+query asks for all accounts with sockets whether their change number has moved, and one for their new notices.
 """
 
 import asyncio
@@ -14,9 +14,11 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.listening import ChangeListener
+from api.live_notices import NoticeFeed
 from ledger.balances import Balance, changed_since, read_balance
 from ledger.changes import AccountChange
 from ledger.rules.errors import LedgerError
+from ledger.store.notices import Notice
 
 _log = logging.getLogger(__name__)
 
@@ -27,9 +29,11 @@ READ_AGAIN_SECONDS = 1.0
 
 
 class Subscriber(Protocol):
-    """Somebody who is told of changes. Both methods return at once."""
+    """Somebody who is told of changes. All methods return at once."""
 
     def offer(self, balance: Balance) -> None: ...
+
+    def tell(self, notice: Notice, balance: Balance) -> None: ...
 
     def dismiss(self) -> None: ...
 
@@ -41,7 +45,10 @@ class LiveHub:
         """``database_url`` begins with ``postgresql://``; the listener opens its own connection with it."""
         self._engine = engine
         self._check_seconds = check_seconds
-        self._listener = ChangeListener(database_url, on_change=self.heard, on_connected=self._check_soon)
+        self._notices = NoticeFeed(engine, tell=self._tell)
+        self._listener = ChangeListener(
+            database_url, on_change=self.heard, on_notice=self._notices.heard, on_connected=self._check_soon
+        )
         self._subscribers: dict[UUID, set[Subscriber]] = {}
         self._offered: dict[UUID, int] = {}
         self._to_read: asyncio.Queue[UUID] = asyncio.Queue()
@@ -58,6 +65,7 @@ class LiveHub:
         """Listens, checks and reads for as long as the context is open."""
         tasks = [asyncio.create_task(self._listener.run()), asyncio.create_task(self._check_again_and_again())]
         tasks += [asyncio.create_task(self._read_and_offer()) for _ in range(READERS)]
+        tasks.append(asyncio.create_task(self._notices.read_and_tell()))
         try:
             yield
         finally:
@@ -70,10 +78,12 @@ class LiveHub:
         change falls between, and says with ``begin`` how far it has read."""
         self._subscribers.setdefault(UUID(account_id), set()).add(subscriber)
 
-    def begin(self, account_id: str, *, seq: int) -> None:
-        """Notes that a subscriber of the account has read it up to ``seq``; what is later is offered."""
+    def begin(self, account_id: str, *, seq: int, notice_id: int) -> None:
+        """Notes that a subscriber of the account has read its changes up to ``seq`` and leaves its notices up to
+        ``notice_id`` to ``init``; what is later is offered."""
         account = UUID(account_id)
         self._offered[account] = min(seq, self._offered.get(account, seq))
+        self._notices.begin(account, latest=notice_id)
 
     def leave(self, account_id: str, subscriber: Subscriber) -> None:
         """Tells the subscriber nothing more."""
@@ -83,6 +93,7 @@ class LiveHub:
         if not subscribers:
             self._subscribers.pop(account, None)
             self._offered.pop(account, None)
+            self._notices.forget(account)
 
     def dismiss_all(self) -> None:
         """Asks every subscriber to go, because the process ends."""
@@ -115,6 +126,7 @@ class LiveHub:
             self._check.clear()
             if not self._offered:
                 continue
+            self._notices.check()
             try:
                 for change in await changed_since(self._engine, dict(self._offered)):
                     self.heard(change)
@@ -137,3 +149,7 @@ class LiveHub:
                 self._offered[account] = max(balance.seq, self._offered[account])
             for subscriber in tuple(self._subscribers.get(account, ())):
                 subscriber.offer(balance)
+
+    def _tell(self, account: UUID, notice: Notice, balance: Balance) -> None:
+        for subscriber in tuple(self._subscribers.get(account, ())):
+            subscriber.tell(notice, balance)

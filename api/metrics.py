@@ -25,8 +25,11 @@ SOCKET_MESSAGES = Counter(
         "outcome",
     ],
 )
-NOTICES_TOLD = Counter("grantflow_notices_told", "Notices that went out to clients with init-response")
+NOTICES_TOLD = Counter("grantflow_notices_told", "Notices that went out to clients")
 PUSHES = Counter("grantflow_pushes", "Changes of a balance that clients were told unasked")
+TOP_UPS_ASKED = Counter(
+    "grantflow_top_ups_asked", "Top-ups that requests have waited for, by what came of them", ["outcome"]
+)
 LISTENING = Gauge("grantflow_listening", "1 while changes of other processes are listened for")
 
 # What clients make up must not become a label: it would grow without end.

@@ -1,4 +1,5 @@
 """What accounts were not told yet, handed out to their connections: each notice to one of them, once it is sent.
+Those that are pushed to all connections as they happen (``api/live_notices.py``) are noted as told here as well.
 
 At least once: a notice counts as told when its message has been given to the network. A process that dies between
 that and the note of it leaves the notice to be told again, under the same id; what the network loses is still to be
@@ -31,7 +32,9 @@ class NoticeDesk:
     def __init__(self, engine: AsyncEngine, background: Background) -> None:
         self._engine = engine
         self._background = background
+        # On their way with an ``init-response``; and sent, which the database may not know yet.
         self._out: set[int] = set()
+        self._told: set[int] = set()
 
     async def read(self, account_id: str) -> "Handout":
         """What waits for the account, oldest first. It is not taken by that yet. Raises LedgerUnavailable."""
@@ -39,17 +42,24 @@ class NoticeDesk:
 
     def take(self, waiting: Sequence[Notice]) -> list[Notice]:
         """Those that nobody else is telling at the moment; from now on they are out."""
-        taken = [notice for notice in waiting if notice.notice_id not in self._out]
+        taken = [notice for notice in waiting if notice.notice_id not in self._out | self._told]
         self._out |= {notice.notice_id for notice in taken}
         return taken
 
     def settle(self, taken: Sequence[Notice], *, sent: bool) -> None:
         """Notes them as told where they were sent; else they wait for the next who asks."""
-        if not taken:
+        self._out.difference_update(notice.notice_id for notice in taken)
+        if sent:
+            self.told(taken)
+
+    def told(self, notices: Sequence[Notice]) -> None:
+        """Notes that these were sent to a connection, be it the first or one of several."""
+        ids = [each.notice_id for each in notices if each.told_at is None and each.notice_id not in self._told]
+        if not ids:
             return
-        ids = [notice.notice_id for notice in taken]
-        if not sent or not self._background.start(self._mark(ids)):
-            self._out.difference_update(ids)
+        self._told |= set(ids)
+        if not self._background.start(self._mark(ids)):
+            self._told.difference_update(ids)
 
     async def _mark(self, ids: list[int]) -> None:
         kept_seconds = 0.0
@@ -60,7 +70,7 @@ class NoticeDesk:
         except LedgerError as error:
             _log.warning("That %s notices were told could not be noted; they are told again: %s", len(ids), error)
         finally:
-            asyncio.get_running_loop().call_later(kept_seconds, self._out.difference_update, ids)
+            asyncio.get_running_loop().call_later(kept_seconds, self._told.difference_update, ids)
 
 
 class Handout:

@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from api.background import Background
 from api.live import LiveHub
 from api.notices import NoticeDesk
+from api.topping_up import TopUpDesk, TopUpFlows
 from ledger.consuming import Consumption
 from messages.customers import PaymentMethod, PaymentMethodOrder
 from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder
+from messages.payments import Payment, PurchaseOrder
 
 
-class GrantFlows(Protocol):
+class Flows(TopUpFlows, Protocol):
     """What the API needs of Temporal. The methods raise FlowRefused and FlowUnavailable of ``gateways.temporal``."""
 
     async def grant(self, order: GrantOrder) -> Grant: ...
@@ -26,6 +28,12 @@ class GrantFlows(Protocol):
     async def abandon_grant(self, order: GrantOrder, by: OperatorOrder) -> None: ...
 
     async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod: ...
+
+    async def purchase(self, order: PurchaseOrder) -> Payment: ...
+
+    async def authenticate_payment(self, payment: Payment) -> Payment:
+        """The payment as it stands then, with the ``url`` where Stripe wants its owner, if it still does."""
+        ...
 
     async def is_reachable(self) -> bool: ...
 
@@ -59,12 +67,13 @@ class Parts:
     """All that the API works with. ``background`` does what is left to do after an answer was given."""
 
     engine: AsyncEngine
-    flows: GrantFlows
+    flows: Flows
     delivery: EventDelivery
     consumption: Consumption
     live: LiveHub
     background: Background
     notices: NoticeDesk
+    top_ups: TopUpDesk
     settings: ApiSettings
 
 

@@ -20,6 +20,7 @@ _CODES_OF_STATUS = {400: "malformed-body", 404: "not-found", 405: "method-not-al
 _CODES_OF_FAILURE: dict[str, str] = {
     Failure.UNKNOWN_ACCOUNT: "unknown-account",
     Failure.UNKNOWN_GRANT: "not-found",
+    Failure.UNKNOWN_PAYMENT: "not-found",
     Failure.IDEMPOTENCY_CONFLICT: "idempotency-conflict",
     Failure.INVALID_ORDER: "invalid-request",
     Failure.LIMIT_EXCEEDED: "limit-exceeded",

@@ -4,6 +4,8 @@ from fastapi import APIRouter
 
 from api.auth import AsOwner, Holder, TheParts
 from api.calls import ThisCall
+from api.middleware.paid import PaidAction
+from api.middleware.stack import perform
 from api.problems import Problem
 from api.wire.consumptions import ConsumptionFields, ConsumptionRequest, consumption_fields
 from ledger.consuming import OnInsufficient
@@ -15,8 +17,10 @@ router = APIRouter(prefix="/v1", tags=["consumption"])
 async def consume(
     account_id: str, body: ConsumptionRequest, parts: TheParts, principal: AsOwner, call: ThisCall
 ) -> ConsumptionFields:
-    """Spends credits: 200, also for a repeat; 402 with nothing written where the account can't pay."""
+    """Spends credits: 200, also for a repeat; 402 with nothing written where the account can't pay, after a wait for
+    its auto top-up if that is on."""
     if isinstance(principal, Holder) and body.on_insufficient is not OnInsufficient.REFUSE:
         raise Problem("forbidden", "Only the admin's token may spend into debt; leave onInsufficient out.")
     order = body.order(account_id, actor=principal.actor, request_id=call.call_id)
-    return ConsumptionFields.model_validate(consumption_fields(await parts.consumption.consume(order)))
+    action = PaidAction(account_id, body.credits, call.call_id, lambda: parts.consumption.consume(order))
+    return ConsumptionFields.model_validate(consumption_fields(await perform(parts, action)))

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Response
 
 from api.auth import AsAnyone, AsOwner, Holder, Principal, TheParts
 from api.calls import ThisCall
+from api.middleware.paid import PaidAction
+from api.middleware.stack import perform
 from api.parts import Parts
 from api.problems import Problem
 from api.wire.holds import (
@@ -33,18 +35,19 @@ _REPEAT: dict[int | str, dict[str, Any]] = {200: {"model": HoldFields, "descript
 async def place_hold(
     account_id: str, body: HoldRequest, parts: TheParts, principal: AsOwner, call: ThisCall, response: Response
 ) -> HoldFields:
-    """Sets credits aside: 201, or 200 for a repeat; 402 with nothing written where there are too few."""
-    held = await parts.consumption.hold(
-        HoldOrder(
-            account_id=account_id,
-            operation_id=body.operation_id,
-            credits=body.credits,
-            ttl_seconds=body.ttl_seconds,
-            made_by=principal.kind,
-            actor=principal.actor,
-            request_id=call.call_id,
-        )
+    """Sets credits aside: 201, or 200 for a repeat; 402 with nothing written where there are too few, after a wait for
+    the account's auto top-up if that is on."""
+    order = HoldOrder(
+        account_id=account_id,
+        operation_id=body.operation_id,
+        credits=body.credits,
+        ttl_seconds=body.ttl_seconds,
+        made_by=principal.kind,
+        actor=principal.actor,
+        request_id=call.call_id,
     )
+    action = PaidAction(account_id, body.credits, call.call_id, lambda: parts.consumption.hold(order))
+    held = await perform(parts, action)
     if held.replayed:
         response.status_code = 200
     return HoldFields.model_validate(hold_fields(held))

@@ -11,7 +11,8 @@ from api.catalogue import CATALOGUE
 router = APIRouter(include_in_schema=False)
 
 _PAGE = (Path(__file__).parent.parent / "page.html").read_text(encoding="utf-8")
-_HEADERS = {
+# No page of ours loads anything, or runs in another's frame.
+PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
@@ -20,7 +21,7 @@ _HEADERS = {
 @router.get("/")
 async def page() -> HTMLResponse:
     """What this is, and where to go on."""
-    return HTMLResponse(_PAGE, headers=_HEADERS)
+    return HTMLResponse(_PAGE, headers=PAGE_HEADERS)
 
 
 @router.get("/errors")
@@ -33,5 +34,5 @@ async def errors() -> HTMLResponse:
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Grantflow: errors</title>'
         f'<body style="font:16px/1.5 system-ui;max-width:44rem;margin:2rem auto;padding:0 1rem"><h1>Errors</h1>{rows}',
-        headers=_HEADERS,
+        headers=PAGE_HEADERS,
     )

@@ -4,12 +4,16 @@ import logging
 
 from api.auth import Holder
 from api.calls import new_call
+from api.middleware.paid import PaidAction
+from api.middleware.stack import perform
 from api.parts import Parts
 from api.problems import Problem, problem_of
 from api.socket.holds import about_hold
 from api.socket.messages import ActionError, ConsumeResponse, GrantStatusResponse, InitResponse, Pong, UsageResponse
 from api.socket.outbox import Outbox
+from api.socket.payments import buy_credits, choose_top_ups
 from api.socket.requests import (
+    BuyCredits,
     ClientMessage,
     Consume,
     Extend,
@@ -18,6 +22,7 @@ from api.socket.requests import (
     Init,
     Ping,
     Release,
+    SetAutoTopup,
     Settle,
     Usage,
 )
@@ -50,6 +55,10 @@ async def act(parts: Parts, account_id: str, message: ClientMessage, outbox: Out
                 outbox.answer(await _consume(parts, account_id, message))
             case Hold() | Extend() | Settle() | Release():
                 outbox.answer(await about_hold(parts, account_id, message))
+            case SetAutoTopup():
+                outbox.answer(await choose_top_ups(parts, account_id, message))
+            case BuyCredits():
+                outbox.answer(await buy_credits(parts, account_id, message))
             case Ping():
                 outbox.answer(Pong(request_id=message.request_id))
     except Exception as error:
@@ -70,7 +79,9 @@ def action_error(error: Exception, request_id: str | None) -> ActionError:
         error=_SOCKET_CODES.get(problem.code, problem.code),
         message=problem.detail,
         retryable=problem.retryable,
+        action_url=problem.members.get("action_url"),
         remaining_balance=problem.members.get("remaining_balance"),
+        auto_topup_error=problem.members.get("auto_topup_error"),
     )
 
 
@@ -82,7 +93,8 @@ async def _init(parts: Parts, account_id: str, message: Init, outbox: Outbox) ->
 
     def telling(balance: Balance, prev_seq: int) -> InitResponse:
         fields = balance_fields(balance, prev_seq=prev_seq)
-        notifications = [shown[notice.notice_id] for notice in handout.take()]
+        # What was pushed to this connection a moment ago may still wait to be noted as told.
+        notifications = [shown[each.notice_id] for each in handout.take() if outbox.is_news(each.notice_id)]
         more = {"request_id": message.request_id, "server_time": balance.now, "notifications": notifications}
         return InitResponse.model_validate(fields | more)
 
@@ -108,7 +120,8 @@ async def _consume(parts: Parts, account_id: str, message: Consume) -> ConsumeRe
         actor=holder.actor,
         request_id=new_call(message.request_id).call_id,
     )
-    fields = consumption_fields(await parts.consumption.consume(order))
+    action = PaidAction(account_id, order.credits, order.request_id, lambda: parts.consumption.consume(order))
+    fields = consumption_fields(await perform(parts, action))
     return ConsumeResponse.model_validate(fields | {"request_id": message.request_id, "paid_by": account_id})
 
 

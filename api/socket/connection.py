@@ -10,9 +10,12 @@ from api.parts import Parts
 from api.socket.actions import act
 from api.socket.messages import ActionError, RequestReconnect
 from api.socket.outbox import Closing, Outbox
+from api.socket.pushes import push_of
 from api.socket.rate import MESSAGES_PER_SECOND, TokenBucket
 from api.socket.requests import ClientMessage, InvalidMessage, parse_message
 from ledger.balances import Balance, read_balance
+from ledger.noticing import latest_notice
+from ledger.store.notices import Notice
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class Connection:
         self._parts = parts
         self._account_id = account_id
         self._outbox = Outbox()
+        self._first_notice = 0
         self._turns = asyncio.Semaphore(REQUESTS_AT_ONCE)
         self._requests: set[asyncio.Task[None]] = set()
         self._too_slow = asyncio.Event()
@@ -45,8 +49,9 @@ class Connection:
         SOCKETS.inc()
         try:
             balance = await read_balance(self._parts.engine, self._account_id)
+            self._first_notice = await latest_notice(self._parts.engine, self._account_id) + 1
             self._outbox.begin(balance)
-            live.begin(self._account_id, seq=balance.seq)
+            live.begin(self._account_id, seq=balance.seq, notice_id=self._first_notice - 1)
             await self._serve()
         finally:
             SOCKETS.dec()
@@ -55,6 +60,19 @@ class Connection:
     def offer(self, balance: Balance) -> None:
         """Pushes the balance, if it is news to this connection."""
         self._outbox.push(balance)
+
+    def tell(self, notice: Notice, balance: Balance) -> None:
+        """Pushes the notice, unless it was told to somebody before this connection was there."""
+        if notice.told_at is not None and notice.notice_id < self._first_notice:
+            return
+
+        def settle(sent: bool) -> None:  # noqa: FBT001 - the outbox has nothing else to say
+            if sent:
+                self._parts.notices.told([notice])
+
+        push = push_of(notice, balance, settle)
+        if push is not None:
+            self._outbox.push_notice(push)
 
     def dismiss(self) -> None:
         """Asks the client to come again, and closes."""

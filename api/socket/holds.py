@@ -4,6 +4,8 @@ from typing import Any
 
 from api.auth import Holder
 from api.calls import new_call
+from api.middleware.paid import PaidAction
+from api.middleware.stack import perform
 from api.parts import Parts
 from api.socket.messages import ExtendResponse, HoldResponse, ReleaseResponse, SettleResponse
 from api.socket.requests import Extend, Hold, Release, Settle
@@ -28,7 +30,9 @@ async def about_hold(parts: Parts, account_id: str, message: HoldMessage) -> Ans
     consumption = parts.consumption
     match message:
         case Hold():
-            held = await consumption.hold(HoldOrder(**order, credits=message.credits, ttl_seconds=message.ttl_seconds))
+            wanted = HoldOrder(**order, credits=message.credits, ttl_seconds=message.ttl_seconds)
+            action = PaidAction(account_id, wanted.credits, wanted.request_id, lambda: consumption.hold(wanted))
+            held = await perform(parts, action)
             return HoldResponse.model_validate(hold_fields(held) | more)
         case Extend():
             extended = await consumption.extend(ExtendOrder(**order, ttl_seconds=message.ttl_seconds))

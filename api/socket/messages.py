@@ -3,16 +3,21 @@
 from datetime import datetime
 from typing import Literal
 
+from api.wire.auto_topups import AutoTopupFields
 from api.wire.balances import BalanceFields
 from api.wire.base import Answer
 from api.wire.consumptions import ConsumptionFields
 from api.wire.holds import HoldFields, ReleaseFields, SettlementFields
 from api.wire.notices import Notification
+from api.wire.purchases import PurchaseAnswer
 from messages.grants import GrantStage, GrantStatus, GrantType
 
 
 class UsageResponse(BalanceFields):
-    """The balance, asked for or not: pushed after every change, without a ``requestId`` then."""
+    """The balance, asked for or not: pushed after every change, without a ``requestId`` then.
+
+    ``autoTopupAdded`` credits have just been bought, where it is pushed for that.
+    """
 
     type: Literal["usage-response"] = "usage-response"
     request_id: str | None = None
@@ -93,6 +98,20 @@ class ConsumeResponse(ConsumptionFields):
     paid_by: str
 
 
+class AutoTopupResponse(AutoTopupFields):
+    """The answer to ``set-auto-topup``."""
+
+    type: Literal["auto-topup-response"] = "auto-topup-response"
+    request_id: str
+
+
+class PurchaseResponse(PurchaseAnswer):
+    """The answer to ``buy-credits``."""
+
+    type: Literal["purchase-response"] = "purchase-response"
+    request_id: str
+
+
 class Pong(Answer):
     """The answer to ``ping``."""
 
@@ -101,7 +120,10 @@ class Pong(Answer):
 
 
 class ActionError(Answer):
-    """Something did not work: ``error`` is for programs, ``message`` for people, and says what to do."""
+    """Something did not work: ``error`` is for programs, ``message`` for people, and says what to do.
+
+    ``autoTopupError`` says why a top-up could not help a request that lacked credits.
+    """
 
     type: Literal["action-error"] = "action-error"
     request_id: str | None = None
@@ -110,6 +132,7 @@ class ActionError(Answer):
     retryable: bool = False
     action_url: str | None = None
     remaining_balance: int | None = None
+    auto_topup_error: str | None = None
 
 
 class RequestReconnect(Answer):
@@ -119,5 +142,5 @@ class RequestReconnect(Answer):
 
 
 def to_text(message: Answer) -> str:
-    """The message as a text frame. Fields that say nothing are left out, but for a grant's, where null says much."""
-    return message.model_dump_json(exclude_none=not isinstance(message, GrantStatusResponse))
+    """The message as a text frame. Fields that say nothing are left out, but where null says much."""
+    return message.model_dump_json(exclude_none=not isinstance(message, GrantStatusResponse | AutoTopupResponse))

@@ -16,6 +16,10 @@ from api.wire.base import Answer
 from ledger.balances import Balance
 
 WAITING_MAX = 256
+# Notices are rare. What a reader that takes nothing misses waits for its next ``init``.
+NOTICES_WAITING_MAX = 100
+# So many of those that were told are remembered, so that none is told again on the same connection.
+NOTICES_KNOWN_MAX = 1000
 
 # Makes the message of a balance and of the seq that was told before.
 Telling = Callable[[Balance, int], Answer]
@@ -36,6 +40,20 @@ class _BalanceAnswer:
     balance: Balance
     from_seq: int | None
     telling: Telling
+    settle: Settle | None = None
+
+
+@dataclass(frozen=True)
+class NoticePush:
+    """A notice that is told unasked, with a balance that was read after it.
+
+    ``tells_balance`` says that the message has the whole balance, so that it is a link of the account's chain.
+    """
+
+    notice_id: int
+    balance: Balance
+    telling: Telling
+    tells_balance: bool
     settle: Settle | None = None
 
 
@@ -61,6 +79,8 @@ class Outbox:
     def __init__(self, *, waiting_max: int = WAITING_MAX) -> None:
         self._waiting_max = waiting_max
         self._answers: deque[Answer | _BalanceAnswer] = deque()
+        self._notices: deque[NoticePush] = deque()
+        self._known_notices: dict[int, None] = {}
         self._pushes: dict[str, Balance] = {}
         self._told: dict[str, _Told] = {}
         self._closing: Closing | None = None
@@ -98,6 +118,21 @@ class Outbox:
             self._pushes[balance.account_id] = balance
             self._changed.set()
 
+    def push_notice(self, push: NoticePush) -> None:
+        """Sends the notice when its turn comes, unless this connection was told it before."""
+        if len(self._notices) < NOTICES_WAITING_MAX:
+            self._notices.append(push)
+            self._changed.set()
+
+    def is_news(self, notice_id: int) -> bool:
+        """Whether the connection is told of the notice for the first time; from now on it is not."""
+        if notice_id in self._known_notices:
+            return False
+        if len(self._known_notices) >= NOTICES_KNOWN_MAX:
+            del self._known_notices[next(iter(self._known_notices))]
+        self._known_notices[notice_id] = None
+        return True
+
     @property
     def is_closing(self) -> bool:
         """Whether ``close`` was called."""
@@ -113,6 +148,11 @@ class Outbox:
         while True:
             if self._answers:
                 return self._render(self._answers.popleft())
+            # Ahead of the plain balances: where the notice tells the whole balance, those are known by then.
+            while self._notices:
+                push = self._notices.popleft()
+                if self.is_news(push.notice_id):
+                    return self._tell_notice(push)
             while self._pushes:
                 _, balance = self._pushes.popitem()
                 if not self._is_known(balance):
@@ -129,6 +169,13 @@ class Outbox:
     def _is_known(self, balance: Balance) -> bool:
         told = self._told.get(balance.account_id)
         return told is not None and balance.seq <= told.balance.seq
+
+    def _tell_notice(self, push: NoticePush) -> Frame:
+        if push.tells_balance:
+            return self._tell(_BalanceAnswer(push.balance, None, push.telling, push.settle))
+        told = self._told.get(push.balance.account_id)
+        newest = push.balance if told is None or told.balance.seq < push.balance.seq else told.balance
+        return Frame(to_text(push.telling(newest, newest.seq)), push.settle)
 
     def _tell(self, answer: _BalanceAnswer) -> Frame:
         told = self._told.get(answer.balance.account_id) or _Told(answer.balance)

@@ -7,7 +7,9 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from api.field_errors import field_errors, one_sentence
 from api.socket.repositories import check_repository_url
+from api.wire.auto_topups import AutoTopupRequest
 from api.wire.base import Credits, CreditsOrNone, Request, Seq, TtlSeconds
+from api.wire.purchases import PurchaseRequest
 from ledger.consuming import OnInsufficient
 
 REQUEST_ID_CHARACTERS_MAX = 128
@@ -96,6 +98,18 @@ class Release(ClientMessage):
     operation_id: str
 
 
+class SetAutoTopup(ClientMessage, AutoTopupRequest):
+    """Choose auto top-up for the connection's account."""
+
+    TYPE = "set-auto-topup"
+
+
+class BuyCredits(ClientMessage, PurchaseRequest):
+    """Buy credits with money."""
+
+    TYPE = "buy-credits"
+
+
 class Ping(ClientMessage):
     """Are you there?"""
 
@@ -104,7 +118,19 @@ class Ping(ClientMessage):
 
 KNOWN: dict[str, type[ClientMessage]] = {
     message.TYPE: message
-    for message in (Init, Usage, GrantStatusQuestion, Consume, Hold, Extend, Settle, Release, Ping)
+    for message in (
+        Init,
+        Usage,
+        GrantStatusQuestion,
+        Consume,
+        Hold,
+        Extend,
+        Settle,
+        Release,
+        SetAutoTopup,
+        BuyCredits,
+        Ping,
+    )
 }
 
 

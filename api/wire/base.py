@@ -53,6 +53,15 @@ def _integer_schema(minimum: int, maximum: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "integer", "minimum": minimum, "maximum": maximum})
 
 
+def _is_whole_number(value: Any) -> int:
+    if type(value) is not int:
+        raise PydanticCustomError("whole_number", "must be a whole number")
+    return value
+
+
+# Of any size: for fields whose range depends on others, so that the ledger names it.
+WholeNumber = Annotated[int, BeforeValidator(_is_whole_number), WithJsonSchema({"type": "integer"})]
+
 Credits = Annotated[int, _whole_number(1, MAX_CREDITS_PER_OPERATION), _integer_schema(1, MAX_CREDITS_PER_OPERATION)]
 CreditsOrNone = Annotated[
     int, _whole_number(0, MAX_CREDITS_PER_OPERATION), _integer_schema(0, MAX_CREDITS_PER_OPERATION)

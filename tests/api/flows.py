@@ -11,6 +11,7 @@ from ledger.rules.errors import InvalidOrder, LedgerError, LimitExceeded
 from messages.customers import DefaultPaymentMethod, PaymentMethod, PaymentMethodOrder
 from messages.failures import Failure
 from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder, StripeGrantConfirmation
+from tests.api.payment_flows import LocalPayments
 
 DECLINED = "pm_card_chargeDeclined"
 DECLINED_WORDS = "Your card was declined."
@@ -21,16 +22,14 @@ _FAILURES: dict[type[LedgerError], Failure] = {
 }
 
 
-class LocalFlows:
+class LocalFlows(LocalPayments):
     """The flows of one process: one grant for each operation id, whoever asks and however many at once.
 
     ``down`` is an outage; ``loses_answers`` does the work and then fails to say so.
     """
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-        self.down = False
-        self.loses_answers = False
+        super().__init__(engine)
         self.granted: list[str] = []
         self._under_way: dict[str, asyncio.Task[Grant]] = {}
         self.retried: list[tuple[GrantOrder, OperatorOrder]] = []
@@ -96,7 +95,3 @@ class LocalFlows:
     async def is_reachable(self) -> bool:
         """Whether the test has it up."""
         return not self.down
-
-    def _answer_or_fail(self) -> None:
-        if self.down:
-            raise FlowUnavailable("Temporal did not answer within 5 s (RPCError).")

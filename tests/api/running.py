@@ -21,6 +21,7 @@ from api.live import LiveHub
 from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import ApiServer, make_server
+from api.topping_up import TopUpDesk
 from ledger.consuming import Consumption
 from tests.api.flows import LocalFlows
 from tests.conftest import Database
@@ -146,14 +147,16 @@ async def running_api(
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         chosen = {"admin_token": ADMIN_TOKEN, "webhook_secret": WEBHOOK_SECRET, "public_url": url, **settings}
         background = Background()
+        top_ups = TopUpDesk(engine, flows, background)
         parts = Parts(
             engine=engine,
             flows=flows,
             delivery=InboxDelivery(engine, flows),
-            consumption=Consumption(engine),
+            consumption=Consumption(engine, on_crossing=top_ups.crossed),
             live=LiveHub(engine, database.app_url, check_seconds=check_seconds),
             background=background,
             notices=NoticeDesk(engine, background),
+            top_ups=top_ups,
             settings=ApiSettings(**chosen),
         )
         server = make_server(create_app(parts), parts.live, host="127.0.0.1", port=0)

@@ -42,6 +42,13 @@ RULES = [
     Rule("GET", "/v1/accounts/{account}/notices", 200, 403, 200),
     Rule("GET", "/v1/accounts/{account}/explain", 200, 403, 200),
     Rule("POST", "/v1/accounts/{account}/consumptions", 200, 403, 200, {"operationId": new_id(), "credits": 5}),
+    Rule("GET", "/v1/accounts/{account}/auto-topup", 200, 403, 200),
+    Rule("PUT", "/v1/accounts/{account}/auto-topup", 200, 403, 200, {"enabled": False, "threshold": 5, "target": 9}),
+    # The admin's repeat of the account's purchase finds it.
+    Rule("POST", "/v1/accounts/{account}/purchases", 201, 403, 200, {"operationId": new_id(), "credits": 500}),
+    Rule("GET", "/v1/accounts/{account}/purchases", 200, 403, 200),
+    # What was granted was not bought.
+    Rule("GET", "/v1/purchases/{operation}", 404, 404, 404),
     # The admin's repeat of the account's hold is another hold: it would obey another token.
     Rule("POST", "/v1/accounts/{account}/holds", 201, 403, 409, _hold()),
     Rule("POST", "/v1/holds/{operation}/extend", 404, 404, 404, {"ttlSeconds": 60}),

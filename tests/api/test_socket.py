@@ -149,9 +149,10 @@ async def test_frames_that_are_no_messages_get_one_answer_each(api: RunningApi, 
 
 async def test_a_type_that_is_not_built_is_named(api: RunningApi, account: str) -> None:
     async with api.socket_of(account) as socket:
-        answer = await socket.ask("buy-credits", operationId="o", credits=5)
-    assert "'buy-credits'" in answer["message"]
-    assert "init, usage, grant-status, consume, hold, extend, settle, release, ping" in answer["message"]
+        answer = await socket.ask("prompt", promptId="p", prompt="Hello?")
+    assert "'prompt'" in answer["message"]
+    known = "init, usage, grant-status, consume, hold, extend, settle, release, set-auto-topup, buy-credits, ping"
+    assert known in answer["message"]
 
 
 REPOSITORIES = [

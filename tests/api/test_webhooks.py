@@ -145,7 +145,7 @@ async def test_a_quarantined_event_is_listed_for_the_operator(api: RunningApi) -
     mine = [each for each in listed if each["eventId"] == event["id"]]
     assert mine[0]["type"] == "billing.credit_grant.created"
     assert mine[0]["state"] == "quarantined"
-    assert "without a credit grant" in mine[0]["reason"]
+    assert "without its object" in mine[0]["reason"]
 
 
 async def test_only_quarantined_events_are_listed(api: RunningApi) -> None:

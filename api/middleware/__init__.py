@@ -1,0 +1,1 @@
+"""What a request that costs credits passes through before, and after, its action."""
