@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger.granting import claim_grant, find_taken
+from ledger.granting import find_taken, request_of
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
 from ledger.rules.limits import DECLINES_WITHIN_DAYS, MAX_DECLINES_PER_METHOD
 from ledger.rules.money import credits_to_cents
@@ -16,6 +16,7 @@ from ledger.rules.orders import check_operation_id
 from ledger.rules.topping_up import check_purchase
 from ledger.store import payments as rows
 from ledger.store.accounts import LockedAccount, find_account, lock_account, parse_account_id
+from ledger.store.operations import Operation, claim, refuse_other_payload
 from ledger.transaction import with_serializable_transaction, with_transaction
 from messages.payments import Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
 
@@ -34,10 +35,7 @@ async def open_purchase(engine: AsyncEngine, order: PurchaseOrder) -> Payment:
 
     async def work(tx: AsyncConnection) -> Payment:
         account = await lock_account(tx, account_id)
-        known = await rows.find_payment(tx, order.operation_id)
-        if known is not None:
-            return _repeated(known, order)
-        return await write_payment(
+        payment = await write_payment(
             tx,
             account,
             operation_id=order.operation_id,
@@ -46,6 +44,10 @@ async def open_purchase(engine: AsyncEngine, order: PurchaseOrder) -> Payment:
             actor=order.actor,
             request_id=order.request_id,
         )
+        if payment is None:
+            return _repeated(await rows.get_payment(tx, order.operation_id), order)
+        await claim_for_payment(tx, payment)
+        return payment
 
     return await with_serializable_transaction(engine, work, what="open purchase", account_id=account_id)
 
@@ -59,12 +61,10 @@ async def write_payment(
     credits: int,
     actor: str,
     request_id: str,
-) -> Payment:
-    """Claims the id of the grant that the payment is for, and writes the payment, at the account's price.
-
-    In an open SERIALIZABLE transaction that has locked the account. Raises IdempotencyConflict.
-    """
-    await rows.insert_payment(
+) -> Payment | None:
+    """Writes a payment at the account's price; None where the id has a payment. In an open transaction that has locked
+    the account."""
+    return await rows.insert_payment(
         tx,
         operation_id=operation_id,
         account_id=account.account_id,
@@ -75,11 +75,27 @@ async def write_payment(
         actor=actor,
         request_id=request_id,
     )
-    payment = await rows.get_payment(tx, operation_id)
-    if await claim_grant(tx, account, grant_order(payment, _NO_INTENT_YET)) is not None:
-        # Nobody but a payment claims an id for a grant that is bought, and this payment is new.
-        raise IdempotencyConflict(operation_id)
-    return payment
+
+
+async def claim_for_payment(tx: AsyncConnection, payment: Payment) -> None:
+    """Takes the id of the grant that the payment is for; whoever repeats it finds it taken by himself.
+
+    In an open SERIALIZABLE transaction that has locked the account. Raises IdempotencyConflict.
+    """
+    order = grant_order(payment, _NO_INTENT_YET)
+    operation = Operation(
+        account_id=parse_account_id(payment.account_id),
+        operation_id=payment.operation_id,
+        kind="grant",
+        request=request_of(order),
+        answer=None,
+        actor=order.actor,
+        request_id=order.request_id,
+    )
+    recorded = await claim(tx, operation)
+    if recorded is not None:
+        # Nobody but a payment claims an id for a grant that is bought.
+        refuse_other_payload(recorded, account_id=operation.account_id, kind="grant", request=operation.request)
 
 
 async def find_repeated_purchase(engine: AsyncEngine, order: PurchaseOrder) -> Payment | None:

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import AccountChange, announce
 from ledger.expiry import look
-from ledger.paying import read_blocked_methods, write_payment
+from ledger.paying import claim_for_payment, read_blocked_methods, record_payment, write_payment
 from ledger.rules.cards import is_usable
-from ledger.rules.errors import NoPaymentMethod, UnknownAccount
+from ledger.rules.errors import IdempotencyConflict, NoPaymentMethod, UnknownAccount
 from ledger.rules.reset_dates import coming_reset, running_cycle_start
 from ledger.rules.topping_up import NoTopUp, TopUpRule, check_rule, sentence_of, top_up_credits
 from ledger.store import payments as payment_rows
@@ -27,6 +27,7 @@ from messages.payments import (
     Payment,
     PaymentError,
     PaymentKind,
+    PaymentNews,
     PaymentState,
     SwitchOff,
     TopUpDecision,
@@ -116,7 +117,11 @@ async def open_top_up(engine: AsyncEngine, question: TopUpQuestion) -> TopUpDeci
     """Decides under the account's present state, and stores the attempt where there is to be one.
 
     Where an earlier attempt is not settled, that one is the answer: it is carried on, and no second begins. A repeat
-    of the question finds its own attempt. Raises UnknownAccount or LedgerUnavailable.
+    of the question finds its own attempt. Raises UnknownAccount, IdempotencyConflict or LedgerUnavailable.
+
+    The account's row is locked while it is decided, and no credits are written: READ COMMITTED is enough, and in
+    SERIALIZABLE all these looks into short indexes would have strangers conflict. The claim on the id follows by
+    itself; an attempt without it is not given away.
     """
     account_id = parse_account_id(question.account_id)
 
@@ -126,16 +131,33 @@ async def open_top_up(engine: AsyncEngine, question: TopUpQuestion) -> TopUpDeci
         if unsettled is not None:
             return TopUpDecision(unsettled)
         if await payment_rows.find_payment(tx, question.operation_id) is not None:
-            # Its own attempt has been made, and has come to an end by now.
+            # Its own attempt has been made, and has come to an end, or to its owner, by now.
             return TopUpDecision(None, NoTopUp.ENOUGH)
         return await _decide(tx, account, question)
 
-    return await with_serializable_transaction(engine, work, what="open top-up", account_id=account_id)
+    decision = await with_transaction(engine, work, what="open top-up")
+    if decision.payment is not None and decision.payment.state is PaymentState.OPEN:
+        await _claim(engine, account_id, decision.payment)
+    return decision
+
+
+async def _claim(engine: AsyncEngine, account_id: UUID, payment: Payment) -> None:
+    async def work(tx: AsyncConnection) -> None:
+        await lock_account(tx, account_id)
+        await claim_for_payment(tx, payment)
+
+    try:
+        await with_serializable_transaction(engine, work, what="claim top-up", account_id=account_id)
+    except IdempotencyConflict as conflict:
+        # It could never be granted. Nobody has been charged, and the next attempt has another id.
+        news = PaymentNews(payment.operation_id, PaymentState.FAILED, error=conflict.code, message=str(conflict))
+        await record_payment(engine, news)
+        raise
 
 
 async def still_wanted(engine: AsyncEngine, operation_id: str) -> bool:
     """Whether an attempt that Stripe does not know yet should still be made: its owner may have switched auto top-up
-    off, or bought credits, while Stripe was away. Raises UnknownPurchase."""
+    off while Stripe was away. Raises UnknownPurchase."""
 
     async def work(tx: AsyncConnection) -> bool:
         payment = await payment_rows.get_payment(tx, operation_id)
@@ -183,6 +205,8 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
         actor="system",
         request_id=question.request_id,
     )
+    if payment is None:
+        raise IdempotencyConflict(question.operation_id)
     return TopUpDecision(payment)
 
 

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import Select, and_, case, func, literal, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.rules.errors import UnknownPurchase
@@ -18,6 +19,7 @@ from ledger.store.tables import grants
 from messages.payments import Payment, PaymentKind, PaymentNews, PaymentState
 
 _ENDS = (PaymentState.PAID, PaymentState.FAILED)
+_WITHOUT_CREDITS = (PaymentState.REQUIRES_ACTION, PaymentState.FAILED)
 
 
 def payment_key(operation_id: str, number: int) -> str:
@@ -36,10 +38,14 @@ async def insert_payment(
     currency: str,
     actor: str,
     request_id: str,
-) -> None:
-    """Writes a payment that was decided just now, with its first idempotency key."""
-    await tx.execute(
-        insert(payments).values(
+) -> Payment | None:
+    """Writes a payment that was decided just now, with its first idempotency key; None where the id has a payment.
+
+    It reads nothing: a look into an index would predicate-lock the page, and strangers who buy would conflict.
+    """
+    written = await tx.execute(
+        insert(payments)
+        .values(
             operation_id=operation_id,
             account_id=account_id,
             kind=kind,
@@ -50,7 +56,10 @@ async def insert_payment(
             actor=actor,
             request_id=request_id,
         )
+        .on_conflict_do_nothing(index_elements=[payments.c.operation_id])
+        .returning(payments, literal(value=False).label("granted"))
     )
+    return _one(written)
 
 
 async def find_payment(tx: AsyncConnection, operation_id: str) -> Payment | None:
@@ -139,7 +148,10 @@ async def renew_key(tx: AsyncConnection, operation_id: str, *, used: str) -> Non
 
 
 async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
-    """Writes what has become of the payment; what the news does not know stays as it is."""
+    """Writes what has become of the payment; what the news does not know stays as it is.
+
+    ``url`` is where its owner goes now, and None says nowhere. An error stands until the payment goes through.
+    """
     named = {
         "payment_method_id": news.payment_method_id,
         "payment_intent_id": news.payment_intent_id,
@@ -148,12 +160,18 @@ async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
     }
     values: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     values |= {"state": news.state, "url": news.url, "error": news.error, "message": news.message}
+    if news.state in _WITHOUT_CREDITS:
+        values |= {
+            "error": func.coalesce(news.error, payments.c.error),
+            "message": func.coalesce(news.message, payments.c.message),
+        }
     if news.decline is not None:
         values |= {
             "decline_code": news.decline.decline_code or news.decline.code,
             "advice_code": news.decline.advice_code,
-            "never_again": news.decline.never_again,
         }
+        if news.decline.never_again:
+            values["never_again"] = True
     ended = news.state in _ENDS
     values |= {
         "changed_at": func.now(),
