@@ -108,8 +108,11 @@ class PaymentDelivery:
         return "processed", None
 
     async def _deleted(self, stripe_customer_id: str) -> Ended:
-        """What was deleted does not come back, so that nothing needs to be asked."""
-        account_id = await customers.forget_customer(self._engine, stripe_customer_id)
+        """What was deleted does not come back, so that nothing needs to be asked.
+
+        The customer is forgotten last: until then, the event that is delivered again finds whose it was.
+        """
+        account_id = await customers.account_of_customer(self._engine, stripe_customer_id)
         if account_id is None:
             return "ignored", "a customer that is none of ours"
         message = (
@@ -117,6 +120,7 @@ class PaymentDelivery:
             "card and switch it on again."
         )
         await topping_up.switch_off(self._engine, SwitchOff(account_id, PaymentError.NO_PAYMENT_METHOD, message))
+        await customers.forget_customer(self._engine, stripe_customer_id)
         return "processed", None
 
     async def _payment(self, operation_id: str | None, intent: str | None) -> Payment | None:
