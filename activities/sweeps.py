@@ -19,7 +19,7 @@ from ledger.paying import take_waiting_payments
 from ledger.topping_up import find_crossings
 from messages.customers import CustomerRequest
 from messages.grants import GrantOrder, GrantStage, MirrorClosing, MirrorRequest, StageChange
-from messages.payments import PaymentEvent, TopUpDemand
+from messages.payments import Payment, PaymentEvent, TopUpDemand
 from messages.sweep_steps import SweepSteps
 from messages.sweeps import SweepReport
 
@@ -32,7 +32,6 @@ STRIPE_PAGE = 250
 INBOX_PAGE = 500
 # A payment that has not moved for so long is looked at again: its workflow may have been lost.
 PAYMENT_QUIET = timedelta(minutes=30)
-PAYMENTS_PAGE = 100
 # Stripe keeps a key for at least 24 hours. What has waited longer than this is looked for first, by its workflow.
 KEY_LIFE = timedelta(hours=20)
 
@@ -62,7 +61,9 @@ class Sweeps(SweepSteps):
         self._stripe = stripe
         self._flows = flows
         self._delivery = InboxDelivery(engine, flows)
+        self._page = page
         self._crossings = Pages[str](str, size=page, pause_seconds=0, pause=pause)
+        self._waiting = Pages[Payment](lambda payment: payment.operation_id, size=page, pause_seconds=0, pause=pause)
         # Where the next tick goes on; only this process remembers it.
         self._after: str | None = None
         self._customers = Pages[CustomerRequest](
@@ -78,13 +79,20 @@ class Sweeps(SweepSteps):
         return await self._delivery.deliver_due(limit=INBOX_PAGE, beat=activity.heartbeat)
 
     async def start_top_ups(self) -> SweepReport:
-        crossed = await find_crossings(self._engine, after=self._after, limit=self._crossings.to_read)
+        # Whoever fails is met again when the list begins anew, so that nobody has to be read on top of a page.
+        crossed = await find_crossings(self._engine, after=self._after, limit=self._page)
         report = await self._crossings.do(crossed, self._start_top_up)
-        self._after = crossed[-1] if len(crossed) == self._crossings.to_read else None
-        for payment in await take_waiting_payments(self._engine, older_than=PAYMENT_QUIET, limit=PAYMENTS_PAGE):
-            await self._flows.payment_changed(payment, PaymentEvent("sweep", payment.payment_intent_id))
-            activity.heartbeat()
-        return report
+        if report.left:
+            # Temporal is away, and what is taken now would not be taken again for long.
+            return report
+        self._after = crossed[-1] if len(crossed) == self._page else None
+        waiting = await take_waiting_payments(self._engine, older_than=PAYMENT_QUIET, limit=self._page)
+        looked_at = await self._waiting.do(waiting, self._look_at_payment)
+        return SweepReport(
+            done=report.done + looked_at.done,
+            left=report.left + looked_at.left,
+            failed=report.failed + looked_at.failed,
+        )
 
     async def create_missing_customers(self) -> SweepReport:
         missing = await customers.accounts_without_customer(self._engine, limit=self._customers.to_read)
@@ -105,6 +113,9 @@ class Sweeps(SweepSteps):
 
     async def _start_top_up(self, account_id: str) -> None:
         await self._flows.top_up_wanted(account_id, TopUpDemand(request_id="sweep"))
+
+    async def _look_at_payment(self, payment: Payment) -> None:
+        await self._flows.payment_changed(payment, PaymentEvent("sweep", payment.payment_intent_id))
 
     async def _create_customer(self, request: CustomerRequest) -> None:
         try:
