@@ -4,23 +4,24 @@ from uuid import uuid4
 
 import httpx
 
-from client.answers import ActionFailed, BalanceNews, ToppedUp
+from client.answers import ActionFailed, ToppedUp
 from client.payments import AutoTopup, Payment
 from client.socket import GrantflowSocket
 from local.demo_scene import Scene, eventually, told
 
 THRESHOLD, TARGET, MONTHLY_LIMIT_CENTS = 500, 2000, 10_000
-GOOD_CARD, FAILING_CARD = "pm_card_visa", "pm_card_chargeCustomerFail"
+GOOD_CARD, FAILING_CARD, ASKING_CARD = "pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_authenticationRequired"
 
 
 async def pay(scene: Scene, account_id: str, organization_id: str) -> None:
-    """Walk the steps. The account comes with 1,150 credits and has 400 in the end, the organization 3,000."""
+    """Walk the steps. The account comes with 1,150 credits and has 2,000 in the end, the organization 3,000."""
     token = await scene.grantflow.create_token(account_id)
     async with GrantflowSocket(scene.stack["apiUrl"], token) as socket:
         await _switch_on(scene, account_id)
         await _top_up(scene, account_id, socket)
         await _in_line(scene, account_id, socket)
         await _fail(scene, account_id, socket)
+        await _authenticate(scene, account_id, socket)
     payment = await _buy(scene, organization_id)
     await _refund(scene, organization_id, payment)
     await _dispute(scene, organization_id, payment)
@@ -74,7 +75,7 @@ async def _in_line(scene: Scene, account_id: str, socket: GrantflowSocket) -> No
     spent = await socket.consume(f"demo-{uuid4()}", 2500)
     scene.report.says("socket", f"{spent.consumed} credits spent of 2,000, {spent.remaining_balance} left")
     scene.report.check("it is paid, without debt", held=spent.consumed == 2500 and not spent.debt, seen=spent)
-    news = await told(socket, ToppedUp, lambda each: each.remaining_balance == TARGET)
+    news = await told(socket, ToppedUp, lambda each: each.auto_topup_added == TARGET)
     scene.report.says("socket", f"then autoTopupAdded {news.auto_topup_added}, {news.remaining_balance} to spend")
     paid = [await _paid(scene, each.operation_id) for each in (await scene.grantflow.purchases(account_id)).data]
     bought = [each.credits for each in reversed(paid)]
@@ -101,6 +102,32 @@ async def _fail(scene: Scene, account_id: str, socket: GrantflowSocket) -> None:
     balance = await scene.grantflow.balance(account_id)
     same = balance.remaining_balance == spent.remaining_balance == 400
     scene.report.check("no credits came of it", held=same, seen=balance)
+
+
+async def _authenticate(scene: Scene, account_id: str, socket: GrantflowSocket) -> None:
+    scene.report.title("A bank wants to see the owner: a link leads there, and the credits come")
+    tried = len(await scene.payments_at_stripe(account_id))
+    await scene.grantflow.set_payment_method(account_id, ASKING_CARD)
+    chosen = await scene.grantflow.set_auto_topup(account_id, enabled=True, threshold=THRESHOLD, target=TARGET)
+    scene.report.says("api", chosen.warning)
+    asked = await told(socket, ActionFailed)
+    scene.report.says("socket", f"action-error {asked.error}: {asked.action_url}")
+    ours = asked.action_url is not None and asked.action_url.startswith(scene.stack["apiUrl"])
+    wanted = asked.error == "auto-topup-authentication-required"
+    scene.report.check("the socket tells why, with a link", held=wanted and ours, seen=asked)
+    async with httpx.AsyncClient(timeout=30, follow_redirects=True) as browser:
+        page = await browser.get(asked.action_url or "")
+        done = await browser.post(page.url, data={"outcome": "complete"})
+    scene.report.says("stripe", f"its page at {page.url} leads back to {done.url.path}")
+    news = await told(socket, ToppedUp, lambda each: each.auto_topup_added == 1600)
+    settings = await scene.grantflow.auto_topup(account_id)
+    scene.report.says("socket", f"autoTopupAdded {news.auto_topup_added}, {news.remaining_balance} to spend")
+    there = news.remaining_balance == TARGET
+    scene.report.check("the payment's 1,600 credits are there", held=there, seen=news)
+    more = len(await scene.payments_at_stripe(account_id)) - tried
+    scene.report.check(
+        "it is one payment, and stays off", held=more == 1 and not settings.enabled, seen=(more, settings)
+    )
 
 
 async def _buy(scene: Scene, organization_id: str) -> Payment:
@@ -134,12 +161,13 @@ async def _refund(scene: Scene, organization_id: str, payment: Payment) -> None:
     async with GrantflowSocket(scene.stack["apiUrl"], token) as socket:
         await socket.usage()
         await scene.trigger("charge.refunded", intent, amount=2000)
-        news = await told(socket, BalanceNews, lambda each: each.remaining_balance == 3000)
         failed = await told(socket, ActionFailed)
     scene.report.says("stripe", f"20.00 of {payment.amount_cents / 100:.2f} of {intent} refunded")
     scene.report.says("socket", f"action-error {failed.error}: {failed.message}")
-    scene.report.check("2,000 credits are gone", held=news.remaining_balance == 3000, seen=news)
     scene.report.check("the owner is told", held=failed.error == "payment-reversed", seen=failed)
+    balance = await scene.grantflow.balance(organization_id)
+    left = balance.remaining_balance == failed.remaining_balance == 3000
+    scene.report.check("2,000 credits are gone", held=left and not balance.debt, seen=balance)
     entries = (await scene.grantflow.entries(organization_id, newest_first=True, kinds=["reversed"])).data
     scene.report.says("ledger", [f"{each.kind} {each.credits}" for each in entries])
     scene.report.check("booked once", held=[each.credits for each in entries] == [-2000], seen=entries)

@@ -161,10 +161,12 @@ def _show_purchase(bought: Purchase) -> None:
             "credits": bought.credits,
             "price": money(bought.amount_cents, bought.currency),
             "status": bought.status,
-            **({"receipt": bought.receipt_url} if bought.receipt_url else {}),
         }
     )
+    # Links stand in lines of their own: a table would break them.
     match bought.status:
+        case "paid" if bought.receipt_url:
+            say(f"Receipt: {bought.receipt_url}")
         case "requires-action":
             say("To pay, open this page:")
             say(bought.checkout_url or "(it is not known yet: ask again with the same operation id)")
@@ -197,9 +199,9 @@ def _show(chosen: AutoTopup, *, as_json: bool) -> None:
         fields["the latest"] = f"{last.credits:,} credits for {price}: {last.state} ({last.operation_id})"
         if last.message:
             fields["it says"] = last.message
-        if last.action_url:
-            fields["mend it at"] = last.action_url
     print_fields(fields)
     say(chosen.sentence)
+    if last is not None and last.action_url:
+        say(f"Mend the latest at {last.action_url}")
     if chosen.warning is not None:
         note(chosen.warning)
