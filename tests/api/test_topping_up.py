@@ -1,12 +1,13 @@
 """Auto top-up in line: a request that lacks credits waits for them, and goes on by itself."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from api.background import Background
-from api.topping_up import TopUpDesk
+from api.topping_up import QUIET_SECONDS, TopUpDesk
 from gateways.temporal.flows import FlowUnavailable
 from messages.payments import TopUpDemand, TopUpOutcome
 from tests.api.flows import LocalFlows
@@ -69,6 +70,19 @@ async def test_many_that_wait_share_one_top_up(api: RunningApi, flows: LocalFlow
     assert [status for status, _ in answers] == [200] * 20
     assert len(_calls(api, account)) == 1
     assert await balance_of(api, account) == 9000 - sum(101 + number for number in range(20))
+
+
+async def test_many_on_one_socket_share_one_top_up(api: RunningApi, flows: LocalFlows) -> None:
+    account = await account_with_top_up(api, credits=100, threshold=10, target=5000)
+    flows.stripe_seconds = 0.3
+    async with api.socket_of(account) as socket:
+        sent = {await socket.send("consume", operationId=new_id(), credits=150) for _ in range(20)}
+        answers: list[dict[str, Any]] = []
+        while len(answers) < len(sent):
+            message = await socket.next()
+            answers += [message] if message.get("requestId") in sent else []
+    assert [answer["type"] for answer in answers] == ["consume-response"] * 20
+    assert len(_calls(api, account)) == 1
 
 
 async def test_each_that_waits_is_judged_by_itself(api: RunningApi, flows: LocalFlows) -> None:
@@ -175,11 +189,13 @@ async def test_a_crossing_is_signalled_once_for_many(api: RunningApi) -> None:
     account = await account_with_top_up(api)
     crossed = (account, TopUpDemand())
     assert (await _spend(api, account, 50))[0] == 200
+    began = time.monotonic()
     answers = await asyncio.gather(*(_spend(api, account, 1) for _ in range(50)))
     assert {status for status, _ in answers} == {200}
     await until(lambda: crossed in api.flows.wanted)
     await asyncio.sleep(0.1)
-    assert api.flows.wanted.count(crossed) == 1
+    # One at once, and one for each second of a slow machine.
+    assert api.flows.wanted.count(crossed) <= 1 + (time.monotonic() - began) / QUIET_SECONDS
     assert _calls(api, account) == []
 
 
