@@ -7,7 +7,6 @@ from api.wire.purchases import payment_fields
 from gateways.temporal.flows import FlowUnavailable
 from ledger.granting import find_grant
 from ledger.paying import find_repeated_purchase
-from ledger.rules.errors import IdempotencyConflict
 from messages.payments import Payment, PurchaseOrder
 
 
@@ -25,33 +24,24 @@ async def purchase_once(parts: Parts, order: PurchaseOrder) -> Purchased:
     Neither a conflict, nor a repeat, nor an order that the rules refuse reaches Temporal. Raises LedgerError,
     FlowRefused or FlowUnavailable.
     """
-    repeated = await _find_repeated(parts, order)
+    repeated = await find_repeated_purchase(parts.engine, order)
     if repeated is not None:
         return Purchased(repeated, created=False)
     try:
         payment = await parts.flows.purchase(order)
     except FlowUnavailable:
         # The answer is lost; the payment need not be.
-        found = await _find_repeated(parts, order)
+        found = await find_repeated_purchase(parts.engine, order)
         if found is None:
             raise
         return Purchased(found, created=found.request_id == order.request_id)
     if payment.request_id == order.request_id:
         return Purchased(payment, created=True)
     # Another call with the same id was first. Whether its payload was ours, the database knows.
-    same = await _find_repeated(parts, order)
+    same = await find_repeated_purchase(parts.engine, order)
     if same is None:
         raise FlowUnavailable("The purchase was made by another call and can't be read yet.")
     return Purchased(same, created=False)
-
-
-async def _find_repeated(parts: Parts, order: PurchaseOrder) -> Payment | None:
-    try:
-        return await find_repeated_purchase(parts.engine, order)
-    except IdempotencyConflict:
-        # The same order of another call may have been committed between the ledger's look for a payment and its look
-        # for the id. A conflict that is one stays one.
-        return await find_repeated_purchase(parts.engine, order)
 
 
 async def shown_payment(parts: Parts, payment: Payment) -> dict[str, object]:

@@ -17,7 +17,7 @@ from ledger.rules.topping_up import check_purchase
 from ledger.store import payments as rows
 from ledger.store.accounts import LockedAccount, find_account, lock_account, parse_account_id
 from ledger.store.operations import Operation, claim, refuse_other_payload
-from ledger.transaction import with_serializable_transaction, with_transaction
+from ledger.transaction import with_serializable_transaction, with_snapshot, with_transaction
 from messages.payments import Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
 
 _NO_INTENT_YET = "none yet"
@@ -117,7 +117,8 @@ async def find_repeated_purchase(engine: AsyncEngine, order: PurchaseOrder) -> P
             raise IdempotencyConflict(order.operation_id)
         return None
 
-    return await with_transaction(engine, work, what="find repeated purchase")
+    # One snapshot: the purchase itself may be committed between the two looks, and would be taken for another's.
+    return await with_snapshot(engine, work, what="find repeated purchase")
 
 
 def _repeated(known: Payment, order: PurchaseOrder) -> Payment:

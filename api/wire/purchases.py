@@ -88,7 +88,10 @@ def payment_fields(payment: Payment, *, public_url: str, grant: Grant | None = N
 
 
 def status_of(payment: Payment) -> Status:
-    """How the payment stands, in the contract's words: nobody is told that it is paid before the credits are there."""
+    """How the payment stands, in the contract's words: nobody is told that it is paid before the credits are there, and
+    whoever has bought them is told as soon as they are."""
+    if payment.granted and payment.kind is PaymentKind.PURCHASE and payment.state is not PaymentState.FAILED:
+        return "paid"
     match payment.state:
         case PaymentState.REQUIRES_ACTION:
             return "requires-action"
