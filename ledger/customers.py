@@ -56,7 +56,7 @@ async def forget_customer(engine: AsyncEngine, stripe_customer_id: str) -> str |
         account_id = await rows.find_account_of_customer(tx, stripe_customer_id)
         if account_id is not None:
             used = (await _request(tx, str(account_id))).idempotency_key
-            await rows.forget_customer(tx, account_id, next_key=next_customer_key(used))
+            await rows.forget_customer(tx, account_id, stripe_customer_id, next_key=next_customer_key(used))
         return account_id
 
     found = await with_transaction(engine, work, what="forget customer")

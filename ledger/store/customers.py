@@ -63,11 +63,14 @@ async def find_account_of_customer(tx: AsyncConnection, stripe_customer_id: str)
     return account_id
 
 
-async def forget_customer(tx: AsyncConnection, account_id: UUID, *, next_key: str) -> None:
-    """The customer was deleted at Stripe: when one is needed again it is made anew, under the key ``next_key``."""
+async def forget_customer(tx: AsyncConnection, account_id: UUID, stripe_customer_id: str, *, next_key: str) -> None:
+    """The customer was deleted at Stripe: when one is needed again it is made anew, under the key ``next_key``. One
+    that has been made anew already stays."""
     await tx.execute(
         update(account_profiles)
-        .where(account_profiles.c.account_id == account_id)
+        .where(
+            account_profiles.c.account_id == account_id, account_profiles.c.stripe_customer_id == stripe_customer_id
+        )
         .values(stripe_customer_id=None, default_payment_method=null(), stripe_customer_key=next_key)
     )
 
