@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from prometheus_client import Counter
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.changes import announce_notice
@@ -43,11 +44,16 @@ async def give_notice(engine: AsyncEngine, order: NoticeOrder) -> bool:
     account_id = parse_account_id(order.account_id)
     named = {"error": order.error, "actionUrl": order.action_url, "credits": order.credits}
     payload = {"message": order.message} | {name: value for name, value in named.items() if value is not None}
-    notice = await with_transaction(
-        engine,
-        lambda tx: rows.insert_notice(tx, account_id, kind=order.kind, subject=order.subject, payload=payload),
-        what="give notice",
-    )
+    try:
+        notice = await with_transaction(
+            engine,
+            lambda tx: rows.insert_notice(tx, account_id, kind=order.kind, subject=order.subject, payload=payload),
+            what="give notice",
+        )
+    except IntegrityError as error:
+        if "fk_notices_account_id" in str(error.orig):
+            raise UnknownAccount(order.account_id) from None
+        raise
     if notice is None:
         return False
     WRITTEN.labels(order.kind).inc()
