@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.rules.reset_dates import coming_reset, next_reset_after
+from ledger.rules.reset_dates import coming_reset, next_reset_after, running_cycle_start
 
 OPENINGS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -47,3 +47,21 @@ def test_at_the_instant_of_the_reset_the_reset_is_due() -> None:
     reset = datetime(2027, 2, 28, tzinfo=UTC)
     assert coming_reset(reset, 31, reset - timedelta(microseconds=1)) == reset
     assert coming_reset(reset, 31, reset) == datetime(2027, 3, 31, tzinfo=UTC)
+
+
+@given(OPENINGS, st.integers(0, 4000))
+def test_the_running_cycle_ends_with_the_coming_reset(opened: datetime, days: int) -> None:
+    first, now = next_reset_after(opened, opened.day), opened + timedelta(days=days)
+    began = running_cycle_start(opened, first, opened.day, now)
+    assert began <= now < next_reset_after(began, opened.day)
+    assert next_reset_after(began, opened.day) == coming_reset(first, opened.day, now)
+
+
+def test_at_the_instant_of_the_reset_the_next_cycle_runs_done_or_not() -> None:
+    began, reset = datetime(2027, 1, 31, tzinfo=UTC), datetime(2027, 2, 28, tzinfo=UTC)
+    assert running_cycle_start(began, reset, 31, reset - timedelta(microseconds=1)) == began
+    assert running_cycle_start(began, reset, 31, reset) == reset
+    # Months later, nobody having done a reset; and a cycle that began on a day of its own.
+    assert running_cycle_start(began, reset, 31, datetime(2027, 5, 2, tzinfo=UTC)) == datetime(2027, 4, 30, tzinfo=UTC)
+    odd = datetime(2027, 2, 3, tzinfo=UTC)
+    assert running_cycle_start(odd, reset, 31, odd + timedelta(days=1)) == odd
