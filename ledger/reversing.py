@@ -31,6 +31,7 @@ from ledger.rules.reversing import (
 from ledger.store import grants as grant_rows
 from ledger.store import mirrors as mirror_rows
 from ledger.store import reversals as rows
+from ledger.store import top_ups as top_up_rows
 from ledger.store.accounts import LockedAccount, change_account, lock_account
 from ledger.store.holds import write_ends
 from ledger.store.journal import Entry, Origin, write_entries
@@ -38,6 +39,7 @@ from ledger.store.operations import Operation, claim
 from ledger.store.reversals import BookedReversal, Purchase
 from ledger.transaction import with_serializable_transaction, with_transaction
 from messages.grants import GrantOrder, GrantStage, GrantType, MirrorDriver
+from messages.payments import PaymentError
 from messages.reversals import Reversal, ReversalTarget
 
 _RESTORED = "Given back after a reversal"
@@ -334,9 +336,21 @@ async def _write(tx: AsyncConnection, step: _Step) -> int:
         changes=step.number,
     )
     await rows.write_reversal(tx, step.purchase.payment_id, booked, now=account.now)
+    if step.taken or step.debt_incurred or step.freeze is not None:
+        await _switch_off(tx, step)
     return await change_account(
         tx, account, debt=purse.debt, balance=found.balance, held=purse.held, next_expiry=found.next_expiry
     )
+
+
+async def _switch_off(tx: AsyncConnection, step: _Step) -> None:
+    """Whoever takes money back, or may, is not charged again unasked: in the same transaction, whatever comes after."""
+    message = (
+        f"A payment has been reversed ({step.target.reason or 'at Stripe'}). Switch it on again when that is settled."
+    )
+    account_id = step.account.account_id
+    if await top_up_rows.write_disabled(tx, account_id, reason=PaymentError.REVERSED, message=message):
+        await top_up_rows.write_threshold(tx, account_id, None)
 
 
 async def _insert_restored(tx: AsyncConnection, step: _Step, restored: SpendableGrant) -> None:
