@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ledger import customers, paying, topping_up
+from ledger.opening import find_account
 from ledger.rules.errors import UnknownPurchase
 from ledger.store.inbox import InboxEvent
 from messages.payments import Payment, PaymentError, PaymentEvent, SwitchOff
@@ -46,8 +47,16 @@ REVERSAL_EVENTS = frozenset(
         "charge.dispute.closed",
     }
 )
+# A card that a hosted page has saved: it can be charged from then on, and nobody has made it the default.
+ATTACHED = "payment_method.attached"
 CUSTOMER_EVENTS = frozenset(
-    {"customer.updated", "customer.deleted", "payment_method.detached", "payment_method.automatically_updated"}
+    {
+        "customer.updated",
+        "customer.deleted",
+        ATTACHED,
+        "payment_method.detached",
+        "payment_method.automatically_updated",
+    }
 )
 
 # How an event's wait ends: the inbox's state, and a reason.
@@ -104,6 +113,8 @@ class PaymentDelivery:
         account_id = None if customer is None else await customers.account_of_customer(self._engine, customer)
         if account_id is None:
             return "ignored", "a customer that is none of ours"
+        if event.type == ATTACHED and (await find_account(self._engine, account_id)).default_payment_method:
+            return "ignored", "the account has a default payment method"
         await self._flows.customer_changed(account_id, PaymentEvent(event.event_id))
         return "processed", None
 

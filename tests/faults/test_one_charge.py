@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from ledger.consuming import ConsumeOrder, Consumption
+from ledger.transaction import open_engine
 from local.ports import free_ports
+from settings import asyncpg_url
 from tests.faults.conftest import ADMIN_TOKEN, Stack
 from tests.faults.shop import Shop, seen
 from tests.faults.up import Up
@@ -118,3 +121,20 @@ async def test_an_outage_turns_nothing_off_and_ends_in_one_charge(shop: Shop, up
     await seen(paid)
     assert len(await shop.intents(account)) == 1
     assert (await shop.balance(account))["netBalance"] == 2000
+
+
+async def test_a_crossing_whose_trigger_was_lost_is_found_by_the_sweep(shop: Shop, up: Up) -> None:
+    account = await shop.account(credits=600)
+    await shop.switch_on(account, threshold=500, target=2000)
+    engine = open_engine(asyncpg_url(up.address["databaseUrl"]))
+    # A process that spends, and dies between the commit and the signal.
+    spending = Consumption(engine)
+    async with spending.running():
+        await spending.consume(ConsumeOrder(account, "spent", 200, request_id="r1"))
+    await engine.dispose()
+
+    async def topped_up() -> bool | None:
+        return True if (await shop.balance(account))["netBalance"] == 2000 else None
+
+    await seen(topped_up, seconds=90)
+    assert len(await shop.intents(account)) == 1
