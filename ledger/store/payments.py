@@ -237,8 +237,9 @@ async def mark_looked_at(tx: AsyncConnection, operation_ids: Sequence[str]) -> N
 
 
 def _payments() -> Select[Any]:
-    granted = select(grants.c.grant_id).where(grants.c.operation_id == payments.c.operation_id).exists()
-    return select(payments, granted.label("granted"))
+    # A value and no EXISTS: that one may be answered by a walk through all grants.
+    grant = select(grants.c.grant_id).where(grants.c.operation_id == payments.c.operation_id).scalar_subquery()
+    return select(payments, grant.is_not(None).label("granted"))
 
 
 def _one(found: Any) -> Payment | None:

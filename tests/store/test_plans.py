@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,9 +30,11 @@ from ledger import (
     mirroring,
     noticing,
     opening,
+    paying,
     reversing,
     revoking,
     sweeping,
+    topping_up,
     verifying,
 )
 from ledger.clock import advance_test_clock
@@ -47,8 +50,10 @@ from ledger.store.consumptions import (
 from ledger.store.holds import DUE_HOLDS, NAMED_HOLDS
 from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
 from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
+from messages.payments import NoticeOrder, PaymentState, PurchaseOrder, SwitchOff, TopUpDecision, grant_order
 from messages.reversals import ReversalTarget
 from tests.conftest import Database
+from tests.store.paying import DECLINE, RULE, ask, attempt, become, choose, topped_up_user
 from tests.store.reversing import buy, reverse, roll_over
 from tests.store.support import DAY_SECONDS, grant, open_user, owe, session
 
@@ -84,6 +89,10 @@ async def small_tables(database: Database) -> AsyncEngine:
         await reverse(engine, 100, 200, payment_id=f"pi_{number}")
         await access.issue_token(engine, account_id)
         await access.issue_ticket(engine, account_id)
+        await choose(engine, account_id)
+        await attempt(engine, account_id, f"topup-{number}")
+        await become(engine, f"topup-{number}", PaymentState.REQUIRES_ACTION)
+        await noticing.give_notice(engine, NoticeOrder(account_id, "auto-topup-failed", "topup", "Authenticate it."))
         await inbox.store_event(engine, event_id=f"evt_{number}", event_type="ping", payload={})
     async with session(database.superuser_url) as superuser:
         await superuser.execute("VACUUM ANALYZE")
@@ -121,6 +130,13 @@ async def test_every_statement_of_the_ledger_goes_by_an_index(database: Database
     assert scanned == {}
     wanted = {"ix_accounts_next_expiry", "ix_grants_noticed", "ix_notices_untold", "ix_journal_taken_back"}
     assert wanted - used == set()
+    assert {
+        "ix_accounts_topped_up",
+        "ix_payments_waiting",
+        "ix_payments_account_id_created_at_operation_id",
+        "uq_payments_payment_intent_id",
+        "uq_payments_unsettled_top_up",
+    } <= used
     assert len(made) > 40, "the ledger makes more statements than that; does the list below still reach them?"
 
 
@@ -152,6 +168,7 @@ async def _do_everything(database: Database, engine: AsyncEngine) -> None:
     await _hold(engine)
     await _reverse(engine)
     await _be_a_customer(engine, account_id)
+    await _pay(engine)
     await _take_events(engine)
     await _let_time_pass(engine)
 
@@ -235,6 +252,41 @@ async def _be_a_customer(engine: AsyncEngine, account_id: str) -> None:
     token, ticket = await access.issue_token(engine, account_id), await access.issue_ticket(engine, account_id)
     assert await access.account_of_token(engine, token) == account_id
     assert await access.use_ticket(engine, ticket) == account_id
+
+
+async def _pay(engine: AsyncEngine) -> None:
+    account_id = await topped_up_user(engine)
+    await topping_up.find_crossings(engine, after=None, limit=10)
+    for state in (PaymentState.REQUIRES_ACTION, PaymentState.FAILED):
+        made = await attempt(engine, account_id, f"plan-{state}")
+        assert await ask(engine, account_id, f"plan-{state}") == TopUpDecision(made)  # a repeat
+        await topping_up.still_wanted(engine, made.operation_id)
+        await paying.renew_payment_key(engine, made)
+        await become(engine, made.operation_id, state, payment_method_id="pm_1", decline=DECLINE)
+    await ask(engine, account_id, "plan-failed")
+    await choose(engine, account_id, replace(RULE, monthly_limit_cents=0))
+    await ask(engine, account_id, "plan-limit")
+    await topping_up.read_auto_topup(engine, account_id)
+    await topping_up.switch_off(engine, SwitchOff(account_id, "auto-topup-declined", "No."))
+    order = PurchaseOrder("plan-bought", account_id, 1_000)
+    await paying.find_repeated_purchase(engine, order)
+    for _ in range(2):
+        bought = await paying.open_purchase(engine, order)
+    await become(engine, "plan-bought", PaymentState.PROCESSING, payment_intent_id="pi_plan")
+    assert await paying.find_payment_of_intent(engine, "pi_plan") is not None
+    await granting.process_and_grant_credit(engine, grant_order(bought, "pi_plan"))
+    await paying.blocked_methods(engine, account_id)
+    for before in (None, (bought.created_at, "plan-bought")):
+        await paying.payments_of_account(engine, account_id, before=before, limit=10)
+    for older_than in (timedelta(0), timedelta(days=1)):  # some, and none
+        await paying.take_waiting_payments(engine, older_than=older_than, limit=10)
+    for _ in range(2):
+        await noticing.give_notice(engine, NoticeOrder(account_id, "purchase-paid", "plan-bought", "Paid."))
+    latest = await noticing.latest_notice(engine, account_id)
+    await noticing.notices_since(engine, {UUID(account_id): latest - 1}, kinds=("purchase-paid", "purchase-failed"))
+    await customers.record_customer(engine, Customer(account_id, "cus_plan"))
+    assert await customers.account_of_customer(engine, "cus_plan") == account_id
+    await customers.forget_customer(engine, "cus_plan")
 
 
 async def _take_events(engine: AsyncEngine) -> None:
