@@ -7,6 +7,7 @@ import pytest
 
 from messages.grants import GrantType
 from tests.conftest import Database, MakeDatabase, run_migrations
+from tests.store.refused_payments import ALSO_REFUSED_PAYMENTS, REFUSED_PAYMENTS
 from tests.store.support import grant, open_user, session
 
 REFUSED_UPDATES = {
@@ -77,9 +78,8 @@ REFUSED_UPDATES = {
     "fk_account_profiles_account_id": "UPDATE account_profiles SET account_id = gen_random_uuid()",
     "fk_account_tokens_account_id": "UPDATE account_tokens SET account_id = gen_random_uuid()",
     "fk_tickets_account_id": "UPDATE tickets SET account_id = gen_random_uuid()",
-    "fk_grants_account_id": "DELETE FROM notices; DELETE FROM account_profiles; DELETE FROM account_tokens; "
-    "DELETE FROM tickets; "
-    "DELETE FROM accounts",
+    "fk_grants_account_id": "DELETE FROM payments; DELETE FROM auto_topups; DELETE FROM notices; "
+    "DELETE FROM account_profiles; DELETE FROM account_tokens; DELETE FROM tickets; DELETE FROM accounts",
     "fk_grants_account_id_operation_id": "UPDATE grants SET operation_id = 'unclaimed' "
     "WHERE operation_id = 'admin-one'",
     "fk_grant_mirrors_account_id_grant_id": "UPDATE grant_mirrors SET account_id = (SELECT account_id FROM accounts "
@@ -136,7 +136,7 @@ REFUSED_HOLDS = {
     "pk_hold_parts": "INSERT INTO hold_parts SELECT * FROM hold_parts",
 }
 
-REFUSED = {**REFUSED_UPDATES, **REFUSED_REVERSALS, **REFUSED_ENTRIES, **REFUSED_HOLDS}
+REFUSED = {**REFUSED_UPDATES, **REFUSED_REVERSALS, **REFUSED_PAYMENTS, **REFUSED_ENTRIES, **REFUSED_HOLDS}
 _NO_GRANT = dict.fromkeys(("grant_id", "price_cents", "price_credits", "currency"), "NULL")
 # What else some of them refuse: credits that are held, and what goes back or comes back the wrong way round.
 ALSO_REFUSED = [
@@ -147,6 +147,7 @@ ALSO_REFUSED = [
     ("ck_payment_reversals_cents", "UPDATE payment_reversals SET frozen_cents = 6"),
     ("ck_payment_reversals_cents", "UPDATE payment_reversals SET frozen_cents = -1"),
     ("ck_payment_reversals_credits", "UPDATE payment_reversals SET covered_credits = -1"),
+    *ALSO_REFUSED_PAYMENTS,
     ("ck_accounts_balance", "UPDATE accounts SET held = balance + 1"),
     ("ck_accounts_balance", "UPDATE accounts SET held = -1"),
     ("ck_accounts_debt_or_credit", "UPDATE accounts SET debt = 1, held = balance - 1"),
@@ -192,6 +193,12 @@ async def fill(database: Database) -> None:
                     reversed_credits, covered_credits, updated_at)
                 SELECT 'pi_' || operation_id, account_id, grant_id, 10, 5, 0, 5, 0, now() FROM grants
                 WHERE operation_id IN ('admin-one', 'admin-two');
+            INSERT INTO payments (operation_id, account_id, kind, credits, amount_cents, currency, idempotency_key,
+                    actor, request_id, payment_intent_id, checkout_session_id)
+                SELECT 'topup-' || name, account_id, 'auto-topup', 500, 500, 'usd', 'payment-' || name, '', '',
+                    'pi_topup-' || name, 'cs_' || name FROM account_profiles;
+            INSERT INTO auto_topups (account_id, enabled, threshold, target, changed_by)
+                SELECT account_id, true, 1, 2, '' FROM accounts;
             INSERT INTO rollover_sources SELECT account_id, a.grant_id, b.grant_id
                 FROM grants AS a JOIN grants AS b USING (account_id)
                 WHERE a.operation_id = 'admin-one-again' AND b.operation_id = 'admin-one';
@@ -279,6 +286,14 @@ async def test_the_application_owns_nothing(filled: Database) -> None:
         "DELETE FROM payment_reversals",
         "UPDATE rollover_sources SET grant_id = gen_random_uuid()",
         "DELETE FROM rollover_sources",
+        "DELETE FROM payments",
+        "UPDATE payments SET operation_id = 'x'",
+        "UPDATE payments SET account_id = gen_random_uuid()",
+        "UPDATE payments SET kind = 'purchase'",
+        "UPDATE payments SET credits = 1",
+        "UPDATE payments SET amount_cents = 1",
+        "UPDATE payments SET created_at = now()",
+        "DELETE FROM auto_topups",
         "DELETE FROM webhook_inbox",
         "DELETE FROM notices",
         "UPDATE notices SET payload = '{}'",
