@@ -31,6 +31,7 @@ class FakeFlows:
     adopted: list[GrantOrder] = field(default_factory=list)
     topped_up: list[str] = field(default_factory=list)
     told: list[tuple[str, str, bool]] = field(default_factory=list)
+    events: list[PaymentEvent] = field(default_factory=list)
 
     async def confirm_grant(self, operation_id: str, confirmation: StripeGrantConfirmation) -> bool:
         """Signals a workflow that runs."""
@@ -53,17 +54,21 @@ class FakeFlows:
     async def payment_changed(self, payment: Payment, event: PaymentEvent, *, failed: bool = False) -> None:
         """Signals or starts whoever carries the payment."""
         self._answer_or_fail(payment.operation_id)
-        self.told.append(("payment", payment.operation_id, failed))
+        self._note("payment", payment.operation_id, event, failed=failed)
 
     async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None:
         """Signals or starts the payment's reversal."""
         self._answer_or_fail(payment_intent_id)
-        self.told.append(("reversal", payment_intent_id, False))
+        self._note("reversal", payment_intent_id, event)
 
     async def customer_changed(self, account_id: str, event: PaymentEvent) -> None:
         """Signals or starts who asks how the customer stands."""
         self._answer_or_fail(account_id)
-        self.told.append(("customer", account_id, False))
+        self._note("customer", account_id, event)
+
+    def _note(self, about: str, name: str, event: PaymentEvent, *, failed: bool = False) -> None:
+        self.told.append((about, name, failed))
+        self.events.append(event)
 
     def _answer_or_fail(self, operation_id: str) -> None:
         self.asked.append(operation_id)

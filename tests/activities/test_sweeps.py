@@ -14,10 +14,12 @@ from ledger.mirroring import change_stage, spent_mirrors
 from ledger.opening import Opening, find_account, open_account
 from ledger.revoking import revoke_grant
 from messages.grants import Grant, GrantStage, GrantType, MirrorClosing, StageChange
+from messages.payments import PaymentEvent, PaymentState
 from messages.sweeps import SweepReport
 from tests.activities.parts import Pauses, Rooms
 from tests.gateways.stripe_parts import new_mirror
-from tests.store.support import count, grant, session
+from tests.store.paying import attempt, become, buy_credits, topped_up_user
+from tests.store.support import count, grant, open_user, session
 
 GRANTS = "/v1/billing/credit_grants"
 CUSTOMERS = "/v1/customers"
@@ -295,3 +297,91 @@ async def test_a_page_full_of_refused_customers_does_not_starve_the_next(
 
 def test_a_page_is_what_one_tick_can_do() -> None:
     assert STRIPE_PAGE * STRIPE_PAUSE_SECONDS <= 60
+
+
+async def test_accounts_below_their_thresholds_are_topped_up_and_no_others(
+    rooms: Rooms, worker: ActivityEnvironment
+) -> None:
+    low = sorted([await topped_up_user(rooms.engine, credits=credits, name=f"{credits}") for credits in (1, 499)])
+    await topped_up_user(rooms.engine, credits=500)
+    await attempt(rooms.engine, await topped_up_user(rooms.engine), "under-way")
+    assert await worker.run(rooms.sweeps.start_top_ups) == SweepReport(done=2)
+    assert rooms.flows.topped_up == low
+    assert rooms.flows.told == []
+    # Nothing has come of it: they are asked for again.
+    assert await worker.run(rooms.sweeps.start_top_ups) == SweepReport(done=2)
+    assert rooms.flows.topped_up == low * 2
+
+
+async def test_crossings_are_met_page_by_page_and_then_from_the_beginning(
+    rooms: Rooms, worker: ActivityEnvironment
+) -> None:
+    low = sorted([await topped_up_user(rooms.engine, name=f"user {number}") for number in range(5)])
+    sweeps = Sweeps(rooms.engine, rooms.stripe.gateway, rooms.flows, pause=Pauses(), page=2)
+    reports = [await worker.run(sweeps.start_top_ups) for _ in range(4)]
+    assert reports == [SweepReport(done=2), SweepReport(done=2), SweepReport(done=1), SweepReport(done=2)]
+    assert rooms.flows.topped_up == low + low[:2]
+
+
+async def test_an_account_that_always_fails_keeps_nobody_from_being_topped_up(
+    rooms: Rooms, worker: ActivityEnvironment
+) -> None:
+    low = sorted([await topped_up_user(rooms.engine, name=f"user {number}") for number in range(7)])
+    rooms.flows.breaks_on |= {low[0], low[3]}
+    sweeps = Sweeps(rooms.engine, rooms.stripe.gateway, rooms.flows, pause=Pauses(), page=2)
+    for _ in range(2):
+        rooms.flows.asked.clear()
+        reports = [await worker.run(sweeps.start_top_ups) for _ in range(4)]
+        assert sorted(rooms.flows.asked) == low
+        assert (sum(report.done for report in reports), sum(report.failed for report in reports)) == (5, 2)
+    assert sorted(rooms.flows.topped_up) == sorted([*low[1:3], *low[4:]] * 2)
+
+
+async def test_after_an_outage_the_sweep_goes_on_where_it_was(rooms: Rooms, worker: ActivityEnvironment) -> None:
+    low = sorted([await topped_up_user(rooms.engine, name=f"user {number}") for number in range(4)])
+    sweeps = Sweeps(rooms.engine, rooms.stripe.gateway, rooms.flows, pause=Pauses(), page=2)
+    await worker.run(sweeps.start_top_ups)
+    await buy_credits(rooms.engine, low[0])
+    await rooms.change("UPDATE payments SET changed_at = now() - interval '31 minutes'")
+    rooms.flows.down = True
+    assert await worker.run(sweeps.start_top_ups) == SweepReport(left=2)
+    rooms.flows.down = False
+    # The payment was not taken while nobody could be told of it.
+    assert await worker.run(sweeps.start_top_ups) == SweepReport(done=3)
+    assert rooms.flows.topped_up[:2] == low[:2]
+    assert sorted(rooms.flows.topped_up) == low
+    assert rooms.flows.told == [("payment", "bought", False)]
+
+
+async def test_payments_that_have_not_moved_for_long_get_somebody_to_carry_them(
+    rooms: Rooms, worker: ActivityEnvironment
+) -> None:
+    account_id = await open_user(rooms.engine)
+    for number, state in enumerate(PaymentState):
+        name = str(state)
+        await buy_credits(rooms.engine, account_id, name)
+        await become(rooms.engine, name, state)
+        await rooms.change(
+            "UPDATE payments SET changed_at = now() - make_interval(mins => $1) WHERE operation_id = $2",
+            40 - number,
+            name,
+        )
+    await buy_credits(rooms.engine, account_id, "new")
+    beats: list[tuple[object, ...]] = []
+    worker.on_heartbeat = lambda *details: beats.append(details)
+    assert await worker.run(rooms.sweeps.start_top_ups) == SweepReport(done=4)
+    assert len(beats) == 4
+    waiting = ["open", "requires-action", "processing", "succeeded"]
+    assert rooms.flows.told == [("payment", name, False) for name in waiting]
+    assert rooms.flows.events[2] == PaymentEvent("sweep", "pi_processing")
+    assert await worker.run(rooms.sweeps.start_top_ups) == SweepReport()  # it is looked at every half an hour
+
+
+async def test_a_payment_that_fails_does_not_keep_the_others_waiting(rooms: Rooms, worker: ActivityEnvironment) -> None:
+    account_id = await open_user(rooms.engine)
+    for name in ("a", "b", "c"):
+        await buy_credits(rooms.engine, account_id, name)
+    await rooms.change("UPDATE payments SET changed_at = now() - interval '31 minutes'")
+    rooms.flows.breaks_on.add("a")
+    assert await worker.run(rooms.sweeps.start_top_ups) == SweepReport(done=2, failed=1)
+    assert {name for _, name, _ in rooms.flows.told} == {"b", "c"}
