@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -17,28 +17,12 @@ from temporalio.worker import Worker
 
 from messages import names
 from messages.grants import Grant, GrantOrder, GrantStage, GrantStatus, GrantType
+from tests.temporal_servers import skipping_server
+from tests.workflows.clock import REAL_POLL_SECONDS, REAL_POLLS, ServerClock
 from tests.workflows.fakes import FakeLedger, FakeStripe, steps_of
+from tests.workflows.payment_flow import PaymentFlow, payment_flow
 from tests.workflows.recording import store_history
 from workflows.credit_grant import CreditGrantWorkflow
-
-REAL_POLL_SECONDS = 0.05
-REAL_POLLS = 200
-
-
-class ServerClock:
-    """The server's clock: keys are dated by it, as the database dates them in life."""
-
-    def __init__(self, environment: WorkflowEnvironment) -> None:
-        self._environment = environment
-        self._ahead = timedelta()
-
-    async def set(self) -> None:
-        """Looks at the server's clock."""
-        self._ahead = await self._environment.get_current_time() - datetime.now(UTC)
-
-    def read(self) -> datetime:
-        """The server's time, as far as it was last looked at."""
-        return datetime.now(UTC) + self._ahead
 
 
 @dataclass
@@ -142,6 +126,29 @@ async def flow(time_skipping: WorkflowEnvironment, request: pytest.FixtureReques
 async def long_flow(own_time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[GrantFlow]:
     """A flow for tests that let time pass."""
     async with _grant_flow(own_time_skipping, request.node.name) as begun:
+        yield begun
+
+
+@pytest.fixture(scope="module")
+async def payment_server() -> AsyncIterator[WorkflowEnvironment]:
+    """A server for those tests of a module that pass no time."""
+    async with skipping_server() as environment:
+        yield environment
+
+
+@pytest.fixture
+async def money(payment_server: WorkflowEnvironment, request: pytest.FixtureRequest) -> AsyncIterator[PaymentFlow]:
+    """An account's payments on their way, in tests in which no time passes but the real one."""
+    async with payment_flow(payment_server, request.node.name) as begun:
+        yield begun
+
+
+@pytest.fixture
+async def long_money(
+    own_time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest
+) -> AsyncIterator[PaymentFlow]:
+    """The same for tests that let time pass."""
+    async with payment_flow(own_time_skipping, request.node.name) as begun:
         yield begun
 
 

@@ -57,6 +57,8 @@ class FakeLedger(GrantLedgerSteps):
         self.refusal: ApplicationError | None = None
         self.spent: list[MirrorClosing] = []
         self.closed: list[str] = []
+        # Which grant each payment has paid for.
+        self.paid_for: dict[str, str] = {}
         self._now = now
 
     async def create_local_grant(self, order: GrantOrder) -> Grant:
@@ -66,6 +68,8 @@ class FakeLedger(GrantLedgerSteps):
             self.grants[order.operation_id] = _new_grant(order, self._now())
             self.keys[order.operation_id] = [f"grant-{order.operation_id}-1"]
             self.key_stored_at[order.operation_id] = self._now() - self.first_key_age
+            if order.payment_id is not None:
+                self.paid_for[order.payment_id] = order.operation_id
         return self.grants[order.operation_id]
 
     async def prepare_mirror(self, grant: GrantId) -> PreparedMirror:
@@ -189,8 +193,8 @@ class FakeStripe(GrantStripeSteps):
 def steps_of(fake: object) -> list[Callable[..., object]]:
     """The methods of a fake that are activities."""
     names = [name for name in dir(fake) if not name.startswith("_")]
-    methods = [getattr(fake, name) for name in names]
-    return [method for method in methods if hasattr(method, "__temporal_activity_definition")]
+    steps = [name for name in names if hasattr(getattr(type(fake), name, None), "__temporal_activity_definition")]
+    return [getattr(fake, name) for name in steps]
 
 
 def _new_grant(order: GrantOrder, now: datetime) -> Grant:
