@@ -32,6 +32,7 @@ def random_call(random: Random, accounts: list[str]) -> Call:
     """Whatever comes to mind. Ids are of one account, so that each account's history can be judged by itself."""
     account_id, kind = random.choice(accounts), random.choice(KINDS)
     prefix = {"consume": "c", "grant": "g", "revoke": "g", "reverse": "g"}.get(kind, "h")
+    reversed_cents = random.choice([0, 0, 300, PAID_CENTS])
     number = random.randrange(12 if prefix == "g" else IDS)
     return Call(
         kind,
@@ -42,8 +43,8 @@ def random_call(random: Random, accounts: list[str]) -> Call:
         "debt" if number % 3 == 0 else "refuse",
         type=TYPES[number % len(TYPES)],
         made_by="admin" if random.random() < 0.02 else "account",
-        reversed_cents=random.choice([0, 0, 300, PAID_CENTS]),
-        frozen_cents=random.choice([0, 0, PAID_CENTS]) if random.random() < 0.3 else 0,
+        reversed_cents=reversed_cents,
+        frozen_cents=PAID_CENTS - reversed_cents if random.random() < 0.2 else 0,
     )
 
 
