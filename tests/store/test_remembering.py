@@ -83,7 +83,9 @@ def changed(number: int) -> dict[str, Book]:
     grant_id, account_id = UUID(int=number), UUID(int=number)
     pays = SpendableGrant(grant_id, "g", GrantType.ADMIN, 10, None, 1, 1, "usd")
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    spender = Spender(account_id, 0, 0, balance=10, held=0, next_expiry=None, seq=1, topup_threshold=None, now=now, grants=[pays])
+    spender = Spender(
+        account_id, 0, 0, balance=10, held=0, next_expiry=None, seq=1, topup_threshold=None, now=now, grants=[pays]
+    )
     opened = Book.opened(spender, None)
     opened.begin(ConsumeOrder(str(account_id), "op", 1), Writes())
     return {str(account_id): opened}
