@@ -1,7 +1,7 @@
 """The defects of the system whose design we start from, in payments: which test here would have caught each.
 
-The numbers are those of the survey of that system. Two of the sixteen have nothing here that could have them, and a test
-says so: no meter event is sent (P-14), and no token is counted (P-16).
+The numbers are those of the survey of that system. Two of the sixteen have nothing here that could have them, and tests
+say so: no meter event is sent (P-14), and no token is counted (P-16).
 """
 
 import ast
@@ -36,7 +36,7 @@ CAUGHT_BY = {
     "P-5 a debt is charged without a cap": (
         "tests/rules/test_topping_up.py::test_a_debt_larger_than_the_cap_never_charges_more_than_the_cap",
     ),
-    "P-6 an outage switches it off, cards are refused in their last month, the default is passed over, nobody is told": (
+    "P-6 an outage switches it off, good cards are refused, the default is passed over, nobody is told": (
         "tests/faults/test_one_charge.py::test_an_outage_turns_nothing_off_and_ends_in_one_charge",
         "tests/rules/test_cards.py::test_a_card_is_good_through_the_end_of_its_month",
         "tests/gateways/test_payment_methods.py::test_the_default_comes_first_and_costs_one_question",
