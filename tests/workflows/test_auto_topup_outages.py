@@ -17,6 +17,8 @@ from tests.workflows.stripe_payments_fake import (
 TOP_UP = 4600
 # Longer than any pause between two tries.
 SOON = timedelta(minutes=11)
+# Those after unknown outcomes.
+PAUSES = timedelta(seconds=10)
 
 
 async def test_an_outage_of_six_hours_switches_nothing_off_and_charges_once(long_money: PaymentFlow) -> None:
@@ -75,7 +77,8 @@ async def test_who_waits_longer_than_a_request_may_is_told_that_it_is_under_way(
 async def test_a_500_that_did_nothing_is_looked_for_and_tried_under_the_next_key(long_money: PaymentFlow) -> None:
     long_money.stripe.script = [does_nothing_and_fails, does_nothing_and_fails]
     await long_money.wants_top_up()
-    await long_money.until(lambda: long_money.books.payments != [] and long_money.books.only.granted, after=SOON)
+    await long_money.until(lambda: long_money.stripe.looks == 1)
+    await long_money.until(lambda: long_money.books.only.granted, after=PAUSES)
     stem = f"payment-{long_money.books.only.operation_id}"
     assert long_money.stripe.keys_used == [f"{stem}-1", f"{stem}-2", f"{stem}-3"]
     assert long_money.stripe.looks == 2
@@ -99,7 +102,8 @@ async def test_an_unknown_outcome_that_was_a_decline_is_a_decline(money: Payment
 async def test_a_key_that_stripe_may_have_forgotten_is_not_used_before_a_look(long_money: PaymentFlow) -> None:
     left = _left_open(long_money, key_age=timedelta(hours=21))
     await long_money.wants_top_up()
-    await long_money.until(lambda: long_money.books.only.granted, after=SOON)
+    await long_money.until(lambda: long_money.stripe.looks == 1)
+    await long_money.until(lambda: long_money.books.only.granted, after=PAUSES)
     assert long_money.stripe.looks == 1
     assert long_money.stripe.keys_used == [f"payment-{left}-2"]
 
