@@ -121,6 +121,20 @@ async def test_beside_a_hold_only_what_was_spent_counts(engine: AsyncEngine) -> 
         assert await told.spend(account_id, 1) == 1
 
 
+async def test_a_hold_is_not_told_also_where_the_balance_is_low_already(engine: AsyncEngine) -> None:
+    account_id = await topped_up_user(engine, credits=400)
+    told = Told(engine)
+    async with told.consumption.running():
+        for name in ("one", "two"):
+            await told.consumption.hold(HoldOrder(account_id, name, 100, 10 * MINUTE))
+        await told.consumption.extend(ExtendOrder(account_id, "one", 20 * MINUTE))
+        await told.consumption.release(ReleaseOrder(account_id, "one"))
+        await told.consumption.settle(SettleOrder(account_id, "two", 0))
+        with pytest.raises(InsufficientCredits):
+            await told.spend(account_id, 401)
+    assert told.accounts == []
+
+
 async def test_a_refusal_and_a_repeat_are_not_told(engine: AsyncEngine) -> None:
     account_id = await topped_up_user(engine, credits=500)
     told = Told(engine)

@@ -314,10 +314,12 @@ async def test_an_accounts_payments_come_in_pages_newest_first(database: Databas
         )
     seen: list[str] = []
     before = None
-    while page := await payments_of_account(engine, account_id, before=before, limit=2):
+    for _ in range(3):
+        page = await payments_of_account(engine, account_id, before=before, limit=2)
         seen += [payment.operation_id for payment in page]
         before = (page[-1].created_at, page[-1].operation_id)
     assert seen == ["e", "d", "c", "b", "a"]
+    assert await payments_of_account(engine, account_id, before=before, limit=2) == []
     assert await payments_of_account(engine, empty, limit=2) == []
 
 

@@ -344,7 +344,7 @@ async def test_strangers_who_top_up_buy_and_are_granted_credits_never_conflict(
 
 async def test_only_who_is_below_and_waits_for_nobody_is_found(database: Database, engine: AsyncEngine) -> None:
     below = await topped_up_user(engine, credits=499)
-    owing = await topped_up_user(engine)
+    owing = await topped_up_user(engine, rule=replace(RULE, threshold=0))
     await owe(database, owing, 5)
     await topped_up_user(engine, credits=500)
     off = await topped_up_user(engine)
