@@ -68,9 +68,7 @@ async def forget_customer(tx: AsyncConnection, account_id: UUID, stripe_customer
     that has been made anew already stays."""
     await tx.execute(
         update(account_profiles)
-        .where(
-            account_profiles.c.account_id == account_id, account_profiles.c.stripe_customer_id == stripe_customer_id
-        )
+        .where(account_profiles.c.account_id == account_id, account_profiles.c.stripe_customer_id == stripe_customer_id)
         .values(stripe_customer_id=None, default_payment_method=null(), stripe_customer_key=next_key)
     )
 
