@@ -49,6 +49,7 @@ test: setup-tests ## the whole test suite, on real parts
 
 soak: setup-tests ## the ledger against its model for long: args="--calls 100000 --seed 1"
 	@$(BIN)/python -m tests.proof.soak $(args)
+	@GRANTFLOW_STORM_EVENTS=10000 $(BIN)/pytest -q tests/faults/test_webhook_storm.py
 
 check: setup ## style, types, import contracts, migrations, lock files, compose file
 	$(BIN)/ruff check .

@@ -69,7 +69,7 @@ class PaymentSignals(Protocol):
 
     async def payment_changed(self, payment: Payment, event: PaymentEvent, *, failed: bool = False) -> None: ...
 
-    async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None: ...
+    async def payment_reversed(self, payment: Payment, payment_intent_id: str, event: PaymentEvent) -> None: ...
 
     async def customer_changed(self, account_id: str, event: PaymentEvent) -> None: ...
 
@@ -98,9 +98,10 @@ class PaymentDelivery:
     async def reversal(self, event: InboxEvent) -> Ended:
         """Money has gone back, or may."""
         intent = _text(object_of(event), "payment_intent")
-        if intent is None or await self._payment(None, intent) is None:
+        payment = None if intent is None else await self._payment(None, intent)
+        if intent is None or payment is None:
             return _NOT_OURS
-        await self._flows.payment_reversed(intent, PaymentEvent(event.event_id, intent))
+        await self._flows.payment_reversed(payment, intent, PaymentEvent(event.event_id, intent))
         return "processed", None
 
     async def customer(self, event: InboxEvent) -> Ended:

@@ -129,7 +129,7 @@ class Carrier:
         payment = await self._grant(payment, seen)
         payment = await self._record(payment, seen, PaymentState.PAID if ended else PaymentState.SUCCEEDED)
         if seen.disputed_or_refunded or came_back:
-            await self._look_at_reversals(seen.payment_intent_id)
+            await self._look_at_reversals(payment, seen.payment_intent_id)
         return payment
 
     async def _processing(self, payment: Payment, seen: StripePayment) -> Payment:
@@ -199,7 +199,6 @@ class Carrier:
             PaymentLedgerSteps.record_payment,
             PaymentNews(payment.operation_id, PaymentState.FAILED, error=PaymentError.REVERSED, message=message),
         )
-        await self._switch_off(payment, PaymentError.REVERSED, message)
         await self._notify(payment, NoticeKind.PAYMENT_REVERSED, message, error=PaymentError.REVERSED)
         return failed
 
@@ -269,7 +268,7 @@ class Carrier:
         notice = NoticeOrder(payment.account_id, kind, payment.operation_id, message, error, action_url, credits)
         await in_ledger(PaymentLedgerSteps.give_notice, notice)
 
-    async def _look_at_reversals(self, payment_intent_id: str) -> None:
+    async def _look_at_reversals(self, payment: Payment, payment_intent_id: str) -> None:
         """Has PaymentReversalWorkflow look at the payment, which was disputed or refunded before it was confirmed."""
         try:
             await workflow.start_child_workflow(
@@ -277,6 +276,13 @@ class Carrier:
                 ReversalOrder(payment_intent_id),
                 id=names.reversal_workflow_id(payment_intent_id),
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                static_summary=f"What has gone back of {payment_intent_id}",
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(names.ACCOUNT_ID, payment.account_id),
+                        SearchAttributePair(names.OPERATION_ID, payment.operation_id),
+                    ]
+                ),
             )
         except WorkflowAlreadyStartedError:
             workflow.logger.info("the reversals of %s are looked at already", payment_intent_id)

@@ -67,6 +67,10 @@ LONGEST_BANK_LOOK = timedelta(hours=6)
 OWNER_LOOK = timedelta(hours=1)
 OWNER = timedelta(hours=25)
 
+# Stripe tells of one refund by several events, and of many by a burst: what comes within so long is one reason to ask
+# again.
+NEWS = timedelta(seconds=1)
+
 # A refund or dispute may be told before the payment's credits are given; those take as long as their bank does.
 GRANT_LOOK = timedelta(seconds=10)
 LONGEST_GRANT_LOOK = timedelta(hours=1)

@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from messages import names
 from messages.failures import Failure
 from messages.payment_steps import PaymentLedgerSteps, PaymentStripeSteps
-from messages.payments import NoticeKind, NoticeOrder, PaymentError, PaymentEvent, PaymentIntentId, SwitchOff
+from messages.payments import NoticeKind, NoticeOrder, PaymentError, PaymentEvent, PaymentIntentId
 from messages.reversals import PaymentStanding, Reversal, ReversalOrder, ReversalTarget
 from workflows import patience
 from workflows.calls import at_stripe, in_ledger
@@ -27,7 +27,7 @@ class PaymentReversalWorkflow:
     def __init__(self, order: ReversalOrder) -> None:
         self._payment_id = order.payment_intent_id
         self._heard = 0
-        self._doing = "Begins."
+        self._doing = "Asking Stripe how much of the payment has gone back."
 
     @workflow.run
     async def run(self, order: ReversalOrder) -> Reversal | None:
@@ -46,11 +46,14 @@ class PaymentReversalWorkflow:
             await workflow.wait_condition(workflow.all_handlers_finished)
             if self._heard == heard:
                 return reversal
+            if workflow.info().is_continue_as_new_suggested():
+                # Nothing is carried over: whatever was heard is a reason to ask, and the next run begins by asking.
+                workflow.continue_as_new(order)
+            await workflow.sleep(patience.NEWS)
 
     @workflow.signal(name=names.PAYMENT_CHANGED)
     def payment_changed(self, event: PaymentEvent) -> None:
-        """Stripe's webhook tells of a refund or a dispute."""
-        workflow.logger.info("told by %s", event.event_id)
+        """Stripe's webhook tells of a refund or a dispute: a reason to ask, and no more."""
         self._heard += 1
 
     @workflow.query(name=names.STATUS)
@@ -59,7 +62,6 @@ class PaymentReversalWorkflow:
         return self._doing
 
     async def _ask(self) -> PaymentStanding:
-        self._say("Asking Stripe how much of the payment has gone back.")
         return await at_stripe(
             PaymentStripeSteps.retrieve_standing, PaymentIntentId(self._payment_id), summary="how much has gone back?"
         )
@@ -83,11 +85,6 @@ class PaymentReversalWorkflow:
         """Tells each change once, and one that was booked before as well: its answer may have been lost."""
         message = reversed_words(reversal, _reason(standing))
         taken = bool(reversal.taken or reversal.debt_incurred or reversal.frozen_credits)
-        if taken and reversal.changed:
-            await in_ledger(
-                PaymentLedgerSteps.switch_off,
-                SwitchOff(reversal.account_id, PaymentError.REVERSED, f"{message} Auto top-up is off."),
-            )
         await in_ledger(
             PaymentLedgerSteps.give_notice,
             NoticeOrder(
@@ -108,6 +105,8 @@ class PaymentReversalWorkflow:
             return
 
     def _say(self, words: str) -> None:
+        if words == self._doing:
+            return
         self._doing = words
         workflow.set_current_details(words)
         workflow.upsert_memo({"details": words})

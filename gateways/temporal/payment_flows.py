@@ -1,5 +1,6 @@
 """The durable flows of payments as their callers see them. Answers come as our payloads, failures as ours."""
 
+from datetime import timedelta
 from typing import Any
 
 from temporalio.client import Client, WithStartWorkflowOperation
@@ -27,6 +28,7 @@ from messages.reversals import ReversalOrder
 
 # A request waits so long for its top-up (contract).
 TOP_UP_SECONDS = 10
+LONG_TASK_TIMEOUT = timedelta(seconds=30)
 # A purchase is a few calls to Stripe.
 PURCHASE_SECONDS = 15
 
@@ -34,8 +36,9 @@ PURCHASE_SECONDS = 15
 class PaymentFlows:
     """The workflows of payments in a namespace."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, task_queue: str = names.TASK_QUEUE) -> None:
         self._client = client
+        self._task_queue = task_queue
 
     async def top_up_wanted(self, account_id: str, demand: TopUpDemand) -> None:
         """Has the account topped up, if that is wanted; does not wait for it. Raises FlowUnavailable."""
@@ -43,7 +46,7 @@ class PaymentFlows:
 
     async def top_up(self, account_id: str, demand: TopUpDemand) -> TopUpOutcome:
         """Has the account topped up, and waits for the credits, ten seconds at most. Raises FlowUnavailable."""
-        start = _start(_top_up(account_id))
+        start = self._start(_top_up(account_id))
         async with answered_within(TOP_UP_SECONDS):
             outcome: TopUpOutcome = await self._client.execute_update_with_start_workflow(
                 names.TOP_UP, demand, start_workflow_operation=start, result_type=TopUpOutcome
@@ -64,7 +67,7 @@ class PaymentFlows:
         return await self._purchase(order, update_id=f"{order.operation_id}/{order.request_id}")
 
     async def _purchase(self, order: PurchaseOrder, *, update_id: str) -> Payment:
-        start = _start(_purchase(order), id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
+        start = self._start(_purchase(order), id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY)
         async with answered_within(PURCHASE_SECONDS):
             payment: Payment = await self._client.execute_update_with_start_workflow(
                 names.BEGIN_PURCHASE, start_workflow_operation=start, id=update_id, result_type=Payment
@@ -76,7 +79,7 @@ class PaymentFlows:
 
         Raises FlowRefused, FlowUnavailable.
         """
-        start = _start(_purchase(_resumed(payment)))
+        start = self._start(_purchase(_resumed(payment)))
         async with answered_within(PURCHASE_SECONDS):
             asked: Payment = await self._client.execute_update_with_start_workflow(
                 names.AUTHENTICATE, start_workflow_operation=start, result_type=Payment
@@ -89,12 +92,13 @@ class PaymentFlows:
         in_line = payment.kind is PaymentKind.AUTO_TOPUP and payment.state in UNSETTLED_STATES
         await self._signal(signal, event, _top_up(payment.account_id) if in_line else _purchase(_resumed(payment)))
 
-    async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None:
-        """Has it looked at how much of the payment has gone back."""
+    async def payment_reversed(self, payment: Payment, payment_intent_id: str, event: PaymentEvent) -> None:
+        """Has it looked at how much of the payment, which is this intent at Stripe, has gone back."""
         workflow = names.PAYMENT_REVERSAL_WORKFLOW, ReversalOrder(payment_intent_id)
-        placing = _placing(
-            names.reversal_workflow_id(payment_intent_id), f"What has gone back of {payment_intent_id}", ()
-        )
+        summary = f"What has gone back of {payment_intent_id}"
+        placing = _placing(names.reversal_workflow_id(payment_intent_id), summary, _searched(payment))
+        # A burst of events makes long tasks, and nobody waits for the answer while a dead worker's is waited for.
+        placing["task_timeout"] = LONG_TASK_TIMEOUT
         await self._signal(names.PAYMENT_CHANGED, event, (workflow, placing))
 
     async def customer_changed(self, account_id: str, event: PaymentEvent) -> None:
@@ -112,23 +116,28 @@ class PaymentFlows:
                 order,
                 start_signal=signal,
                 start_signal_args=[argument],
+                task_queue=self._task_queue,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 rpc_timeout=RPC_TIMEOUT,
                 **placing,
             )
 
+    def _start(self, started: "_Started", **more: Any) -> WithStartWorkflowOperation[Any, Any]:
+        (workflow, order), placing = started
+        return begun(
+            WithStartWorkflowOperation[Any, Any](
+                workflow,
+                order,
+                task_queue=self._task_queue,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                **placing,
+                **more,
+            )
+        )
+
 
 # A workflow with its input, and how it is named and found.
 _Started = tuple[tuple[str, object], dict[str, Any]]
-
-
-def _start(started: _Started, **more: Any) -> WithStartWorkflowOperation[Any, Any]:
-    (workflow, order), placing = started
-    return begun(
-        WithStartWorkflowOperation[Any, Any](
-            workflow, order, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING, **placing, **more
-        )
-    )
 
 
 def _top_up(account_id: str) -> _Started:
@@ -138,12 +147,16 @@ def _top_up(account_id: str) -> _Started:
 
 
 def _purchase(order: PurchaseOrder) -> _Started:
-    searched = (
-        SearchAttributePair(names.ACCOUNT_ID, order.account_id),
-        SearchAttributePair(names.OPERATION_ID, order.operation_id),
-    )
+    searched = _searched(order)
     summary = f"{order.credits:,} credits are bought"
     return (names.PURCHASE_WORKFLOW, order), _placing(names.purchase_workflow_id(order.operation_id), summary, searched)
+
+
+def _searched(of: Payment | PurchaseOrder) -> tuple[SearchAttributePair[str], ...]:
+    return (
+        SearchAttributePair(names.ACCOUNT_ID, of.account_id),
+        SearchAttributePair(names.OPERATION_ID, of.operation_id),
+    )
 
 
 def _resumed(payment: Payment) -> PurchaseOrder:
@@ -160,7 +173,6 @@ def _resumed(payment: Payment) -> PurchaseOrder:
 def _placing(workflow_id: str, summary: str, searched: tuple[SearchAttributePair[str], ...]) -> dict[str, Any]:
     return {
         "id": workflow_id,
-        "task_queue": names.TASK_QUEUE,
         "task_timeout": TASK_TIMEOUT,
         "static_summary": summary,
         "search_attributes": TypedSearchAttributes(list(searched)),

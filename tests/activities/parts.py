@@ -56,7 +56,7 @@ class FakeFlows:
         self._answer_or_fail(payment.operation_id)
         self._note("payment", payment.operation_id, event, failed=failed)
 
-    async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None:
+    async def payment_reversed(self, payment: Payment, payment_intent_id: str, event: PaymentEvent) -> None:
         """Signals or starts the payment's reversal."""
         self._answer_or_fail(payment_intent_id)
         self._note("reversal", payment_intent_id, event)

@@ -171,7 +171,7 @@ class LocalPayments:
         """Notes the signal."""
         self.told.append((payment.operation_id, event))
 
-    async def payment_reversed(self, payment_intent_id: str, event: PaymentEvent) -> None:
+    async def payment_reversed(self, payment: Payment, payment_intent_id: str, event: PaymentEvent) -> None:
         """Notes the signal."""
         self.told.append((payment_intent_id, event))
 

@@ -178,6 +178,9 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         )
 
     async def switch_off(self, order: SwitchOff) -> None:
+        self._switch_off(order)
+
+    def _switch_off(self, order: SwitchOff) -> None:
         if self.enabled:
             self.enabled, self.off_because = False, order
 
@@ -213,6 +216,9 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         if changed:
             booked.target, booked.reversed_credits, booked.changes = target, now, booked.changes + 1
             booked.frozen_credits = principal * target.frozen_cents // target.paid_cents
+        if changed and (now > before or booked.frozen_credits):
+            # In the same transaction, as the ledger does.
+            self._switch_off(SwitchOff(self.account_id, PaymentError.REVERSED, "A payment has been reversed."))
         taken = min(max(0, now - before), max(0, principal - self.spent - before))
         return Reversal(
             payment_id=target.payment_id,

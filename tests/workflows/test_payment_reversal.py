@@ -31,9 +31,9 @@ async def test_a_reversal_switches_auto_top_up_off_and_says_so(money: PaymentFlo
     off = money.books.off_because
     assert off is not None
     assert off.error == PaymentError.REVERSED
-    assert off.message == (
-        "A payment has been reversed (refund). 500 credits were taken back, and 1,500 that were spent are owed. "
-        "Auto top-up is off."
+    (notice,) = money.books.told(NoticeKind.PAYMENT_REVERSED)
+    assert notice.message == (
+        "A payment has been reversed (refund). 500 credits were taken back, and 1,500 that were spent are owed."
     )
 
 
