@@ -152,6 +152,16 @@ async def long_money(
         yield begun
 
 
+@pytest.fixture
+async def outage_money(
+    own_time_skipping: WorkflowEnvironment, request: pytest.FixtureRequest
+) -> AsyncIterator[PaymentFlow]:
+    """The same for tests that let hours of retries pass: a cached workflow has a queue of its own, for which this
+    server waits each time."""
+    async with payment_flow(own_time_skipping, request.node.name, cached=1) as begun:
+        yield begun
+
+
 @asynccontextmanager
 async def _grant_flow(environment: WorkflowEnvironment, test: str) -> AsyncIterator[GrantFlow]:
     """A worker with fakes. No workflow is cached, so each task replays all before it."""
