@@ -37,6 +37,8 @@ class CrashPoints(Interceptor):
 
     def point_of(self, argument: object) -> str:
         """The point of the account that a step is about, by the plan. Whose an operation is, its first step says."""
+        if not self._plan:
+            return ""
         account_id = getattr(argument, "account_id", None)
         operation_id = getattr(argument, "operation_id", None)
         intent = getattr(argument, "payment_intent_id", None)
