@@ -168,9 +168,9 @@ async def _reversed(engine: AsyncEngine) -> dict[str, int]:
     """What is booked as gone back, in cents, by account; with nothing frozen."""
     async with engine.connect() as connection:
         found = await connection.execute(
-            text("SELECT account_id::text, reversed_cents FROM payment_reversals WHERE frozen_cents = 0")
+            text("SELECT account_id::text AS account, reversed_cents FROM payment_reversals WHERE frozen_cents = 0")
         )
-        return dict(found.tuples().all())
+        return {row.account: row.reversed_cents for row in found}
 
 
 async def _conflicts(engine: AsyncEngine) -> list[str]:
