@@ -66,14 +66,10 @@ async def process_and_grant_credit(engine: AsyncEngine, order: GrantOrder) -> Gr
     return outcome
 
 
-async def claim_grant(tx: AsyncConnection, account: LockedAccount, order: GrantOrder) -> Operation | None:
-    """Takes the order's operation id for a grant; answers what it was used for if the order is a repeat.
-
-    The id of a grant that is bought was taken when its payment began (``ledger/paying.py``): as long as the grant is
-    not written, that is no repeat. Raises IdempotencyConflict.
-    """
-    operation = Operation(
-        account_id=account.account_id,
+def grant_operation(account_id: UUID, order: GrantOrder) -> Operation:
+    """The operation by which the order's id is claimed for its grant."""
+    return Operation(
+        account_id=account_id,
         operation_id=order.operation_id,
         kind="grant",
         request=request_of(order),
@@ -81,6 +77,15 @@ async def claim_grant(tx: AsyncConnection, account: LockedAccount, order: GrantO
         actor=order.actor,
         request_id=order.request_id,
     )
+
+
+async def claim_grant(tx: AsyncConnection, account: LockedAccount, order: GrantOrder) -> Operation | None:
+    """Takes the order's operation id for a grant; answers what it was used for if the order is a repeat.
+
+    The id of a grant that is bought was taken when its payment began (``ledger/paying.py``): as long as the grant is
+    not written, that is no repeat. Raises IdempotencyConflict.
+    """
+    operation = grant_operation(account.account_id, order)
     recorded = await claim(tx, operation)
     if recorded is not None:
         refuse_other_payload(recorded, account_id=account.account_id, kind="grant", request=operation.request)
@@ -233,8 +238,7 @@ async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant |
     account_id = parse_account_id(order.account_id)
 
     async def work(tx: AsyncConnection) -> Grant | None:
-        recorded = await find_operation(tx, account_id, order.operation_id)
-        recorded = recorded or await find_grant_operation(tx, order.operation_id)
+        recorded = await find_taken(tx, account_id, order.operation_id)
         if recorded is None:
             return None
         refuse_other_payload(recorded, account_id=account_id, kind="grant", request=request_of(order))
@@ -243,11 +247,10 @@ async def find_repeated_grant(engine: AsyncEngine, order: GrantOrder) -> Grant |
     return await with_transaction(engine, work, what="find repeated grant")
 
 
-async def find_taken(tx: AsyncConnection, account_id: UUID, operation_id: str) -> bool:
-    """Whether the account, or any account's grant, has the operation id."""
-    if await find_operation(tx, account_id, operation_id) is not None:
-        return True
-    return await find_grant_operation(tx, operation_id) is not None
+async def find_taken(tx: AsyncConnection, account_id: UUID, operation_id: str) -> Operation | None:
+    """What the account, or any account's grant, has used the operation id for, or None."""
+    recorded = await find_operation(tx, account_id, operation_id)
+    return recorded or await find_grant_operation(tx, operation_id)
 
 
 async def order_of_grant(engine: AsyncEngine, operation_id: str) -> GrantOrder:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from ledger.granting import find_taken, request_of
+from ledger.granting import find_taken, grant_operation
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
 from ledger.rules.limits import DECLINES_WITHIN_DAYS, MAX_DECLINES_PER_METHOD
 from ledger.rules.money import credits_to_cents
@@ -16,7 +16,7 @@ from ledger.rules.orders import check_operation_id
 from ledger.rules.topping_up import check_purchase
 from ledger.store import payments as rows
 from ledger.store.accounts import LockedAccount, find_account, lock_account, parse_account_id
-from ledger.store.operations import Operation, claim, refuse_other_payload
+from ledger.store.operations import claim, refuse_other_payload
 from ledger.transaction import with_serializable_transaction, with_snapshot, with_transaction
 from messages.payments import Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
 
@@ -83,15 +83,7 @@ async def claim_for_payment(tx: AsyncConnection, payment: Payment) -> None:
     In an open SERIALIZABLE transaction that has locked the account. Raises IdempotencyConflict.
     """
     order = grant_order(payment, _NO_INTENT_YET)
-    operation = Operation(
-        account_id=parse_account_id(payment.account_id),
-        operation_id=payment.operation_id,
-        kind="grant",
-        request=request_of(order),
-        answer=None,
-        actor=order.actor,
-        request_id=order.request_id,
-    )
+    operation = grant_operation(parse_account_id(payment.account_id), order)
     recorded = await claim(tx, operation)
     if recorded is not None:
         # Nobody but a payment claims an id for a grant that is bought.
@@ -113,7 +105,7 @@ async def find_repeated_purchase(engine: AsyncEngine, order: PurchaseOrder) -> P
             return _repeated(known, order)
         if await find_account(tx, account_id) is None:
             raise UnknownAccount(order.account_id)
-        if await find_taken(tx, account_id, order.operation_id):
+        if await find_taken(tx, account_id, order.operation_id) is not None:
             raise IdempotencyConflict(order.operation_id)
         return None
 

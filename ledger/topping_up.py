@@ -183,7 +183,7 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
     if settings.not_before is not None and account.now < settings.not_before:
         return TopUpDecision(None, NoTopUp.NOT_YET)
     found = await look(tx, account)
-    began = running_cycle_start(account.cycle_start, account.next_reset, account.reset_anchor_day, account.now)
+    began = _cycle_start(account)
     bought = top_up_credits(
         settings.rule,
         kind=account.kind,
@@ -245,7 +245,7 @@ async def _write_threshold(tx: AsyncConnection, account: LockedAccount, threshol
     return AccountChange(account_id=account.account_id, seq=seq)
 
 
-def _cycle_start(account: TopUpAccount) -> datetime:
+def _cycle_start(account: TopUpAccount | LockedAccount) -> datetime:
     return running_cycle_start(account.cycle_start, account.next_reset, account.reset_anchor_day, account.now)
 
 
