@@ -50,7 +50,7 @@ class InboxDelivery:
         try:
             event = await inbox.find_event(self._engine, event_id)
             if event is not None and event.state == "received":
-                await self._deliver(event)
+                await self._deliver(event, set())
         except (FlowUnavailable, LedgerError) as error:
             _log.warning("The event %s stays in the inbox: %s", event_id, error)
         except Exception:
@@ -63,10 +63,11 @@ class InboxDelivery:
         An outage ends the page: each event more would only wait for it as well.
         """
         events = await inbox.due_events(self._engine, limit=limit)
+        asked_about: set[str] = set()
         done = failed = 0
         for event in events:
             try:
-                if await self._deliver(event):
+                if await self._deliver(event, asked_about):
                     done += 1
                 else:
                     failed += 1
@@ -76,13 +77,14 @@ class InboxDelivery:
             beat()
         return SweepReport(done=done, left=len(events) - done - failed, failed=failed)
 
-    async def _deliver(self, event: InboxEvent) -> bool:
-        """True when the event's wait is over, False when it failed and comes again.
+    async def _deliver(self, event: InboxEvent, asked_about: set[str]) -> bool:
+        """True when the event's wait is over, False when it failed and comes again. ``asked_about`` are the payments of
+        whose reversals an event that was read together with this one has told already.
 
         Raises FlowUnavailable or LedgerUnavailable when a part is down; the event stays in the inbox.
         """
         try:
-            state, reason = await self._handle(event)
+            state, reason = await self._handle(event, asked_about)
         except Malformed as error:
             state, reason = "quarantined", str(error)
             _log.error("The event %s (%s) is quarantined: %s", event.event_id, event.type, error)
@@ -107,14 +109,14 @@ class InboxDelivery:
         await inbox.close_event(self._engine, event.event_id, state="quarantined", reason=reason)
         return True
 
-    async def _handle(self, event: InboxEvent) -> tuple[str, str | None]:
+    async def _handle(self, event: InboxEvent, asked_about: set[str]) -> tuple[str, str | None]:
         match event.type:
             case "billing.credit_grant.created":
                 return await self._credit_grant_created(event)
             case kind if kind in PAYMENT_EVENTS:
                 return await self._payments.payment(event)
             case kind if kind in REVERSAL_EVENTS:
-                return await self._payments.reversal(event)
+                return await self._payments.reversal(event, asked_about)
             case kind if kind in CUSTOMER_EVENTS:
                 return await self._payments.customer(event)
             case _:

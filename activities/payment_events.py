@@ -95,13 +95,17 @@ class PaymentDelivery:
         await self._flows.payment_changed(payment, told, failed=event.type in _FAILURES)
         return "processed", None
 
-    async def reversal(self, event: InboxEvent) -> Ended:
-        """Money has gone back, or may."""
+    async def reversal(self, event: InboxEvent, asked_about: set[str]) -> Ended:
+        """Money has gone back, or may. The payment's id is added to ``asked_about``; for one that is there nobody is
+        told again, since Stripe's answer is later than all events that were read together."""
         intent = _text(object_of(event), "payment_intent")
+        if intent in asked_about:
+            return "processed", "another event of the payment has told of it"
         payment = None if intent is None else await self._payment(None, intent)
         if intent is None or payment is None:
             return _NOT_OURS
         await self._flows.payment_reversed(payment, intent, PaymentEvent(event.event_id, intent))
+        asked_about.add(intent)
         return "processed", None
 
     async def customer(self, event: InboxEvent) -> Ended:

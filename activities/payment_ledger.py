@@ -54,7 +54,7 @@ class PaymentLedger(PaymentLedgerSteps):
 
     async def blocked_methods(self, account: AccountId) -> BlockedMethods:
         with final_failures():
-            return BlockedMethods(await paying.blocked_methods(self._engine, account.account_id))
+            return await paying.blocked_methods(self._engine, account.account_id)
 
     async def record_payment(self, news: PaymentNews) -> Payment:
         with final_failures():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from api.parts import Parts
 from api.wire.auto_topups import AutoTopupRequest
-from ledger.balances import Balance, read_balance
+from ledger.balances import read_balance
 from ledger.opening import find_account
 from ledger.rules.errors import InvalidOrder
 from ledger.rules.limits import MAX_TOP_UP_CREDITS, MIN_PURCHASE_CREDITS
@@ -60,16 +60,16 @@ async def _shown(parts: Parts, settings: AutoTopup) -> ShownAutoTopup:
     if not settings.enabled or settings.rule is None:
         return ShownAutoTopup(settings, warning=None)
     balance = await read_balance(parts.engine, settings.account_id)
-    if balance.net >= settings.rule.threshold or _waits(settings, balance):
+    if balance.net >= settings.rule.threshold or _waits(settings):
         return ShownAutoTopup(settings, warning=None)
     account = await find_account(parts.engine, settings.account_id)
     return ShownAutoTopup(settings, warning=_warning(settings.rule, balance.net, kind=account.kind))
 
 
-def _waits(settings: AutoTopup, balance: Balance) -> bool:
+def _waits(settings: AutoTopup) -> bool:
     """Whether nothing is charged now all the same: it is paused, or a top-up is under way already."""
-    paused = settings.not_before is not None and balance.now < settings.not_before
-    return paused or (settings.last is not None and settings.last.state in UNSETTLED_STATES)
+    under_way = settings.last is not None and settings.last.state in UNSETTLED_STATES
+    return under_way or settings.not_before is not None
 
 
 def _warning(rule: TopUpRule, net: int, *, kind: str) -> str:

@@ -7,6 +7,7 @@ some seconds; those of one account that wait at the same time share one question
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,7 +17,7 @@ from api.metrics import TOP_UPS_ASKED
 from gateways.temporal.flows import FlowRefused, FlowUnavailable
 from ledger.rules.errors import LedgerError
 from ledger.topping_up import read_auto_topup
-from messages.payments import TopUpDemand, TopUpOutcome
+from messages.payments import PaymentError, TopUpDemand, TopUpOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -103,8 +104,11 @@ class TopUpDesk:
 
     async def _ask(self, account_id: str, question: _Question) -> TopUpOutcome | None:
         try:
-            if not (await read_auto_topup(self._engine, account_id)).enabled:
+            chosen = await read_auto_topup(self._engine, account_id)
+            if not chosen.enabled:
                 return None
+            if chosen.not_before is not None:
+                return _limit_reached(chosen.not_before)
             outcome = await self._flows.top_up(account_id, question.demand)
         except (FlowUnavailable, FlowRefused, LedgerError) as error:
             TOP_UPS_ASKED.labels("unavailable").inc()
@@ -124,3 +128,12 @@ class TopUpDesk:
             await self._flows.top_up_wanted(account_id, TopUpDemand())
         except (FlowUnavailable, FlowRefused) as error:
             _log.warning("That %s is to be topped up waits for the sweep: %s", account_id, error)
+
+
+def _limit_reached(until: datetime) -> TopUpOutcome:
+    """Nothing can be bought before ``until``, and no workflow needs to say so to every request anew."""
+    return TopUpOutcome(
+        error=PaymentError.LIMIT_REACHED,
+        message=f"it has reached its monthly limit and buys nothing before {until:%Y-%m-%d %H:%M} UTC. "
+        "Raise the limit, or buy credits.",
+    )

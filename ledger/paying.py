@@ -18,7 +18,7 @@ from ledger.store import payments as rows
 from ledger.store.accounts import LockedAccount, find_account, lock_account, parse_account_id
 from ledger.store.operations import claim, refuse_other_payload
 from ledger.transaction import with_serializable_transaction, with_snapshot, with_transaction
-from messages.payments import Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
+from messages.payments import BlockedMethods, Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
 
 _NO_INTENT_YET = "none yet"
 
@@ -152,13 +152,13 @@ async def renew_payment_key(engine: AsyncEngine, payment: Payment) -> Payment:
     return await with_transaction(engine, work, what="renew payment key")
 
 
-async def blocked_methods(engine: AsyncEngine, account_id: str) -> list[str]:
+async def blocked_methods(engine: AsyncEngine, account_id: str) -> BlockedMethods:
     """The account's payment methods that the card networks' rules forbid to charge now. Raises UnknownAccount."""
     parsed = parse_account_id(account_id)
     return await with_transaction(engine, lambda tx: read_blocked_methods(tx, parsed), what="blocked methods")
 
 
-async def read_blocked_methods(tx: AsyncConnection, account_id: UUID) -> list[str]:
+async def read_blocked_methods(tx: AsyncConnection, account_id: UUID) -> BlockedMethods:
     """The same in an open transaction."""
     return await rows.declined_methods(
         tx,

@@ -13,7 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ledger.changes import AccountChange, announce
 from ledger.expiry import look
 from ledger.paying import claim_for_payment, read_blocked_methods, record_payment, write_payment
-from ledger.rules.cards import is_usable
 from ledger.rules.errors import IdempotencyConflict, NoPaymentMethod, UnknownAccount
 from ledger.rules.reset_dates import coming_reset, running_cycle_start
 from ledger.rules.topping_up import NoTopUp, TopUpRule, check_rule, sentence_of, top_up_credits
@@ -41,6 +40,7 @@ _FIRST = UUID(int=0)
 class AutoTopup:
     """An account's auto top-up as its owner sees it. ``rule`` is None where none was ever chosen.
 
+    ``not_before`` is until when its monthly limit keeps it from buying anything, None where nothing does.
     ``spent_cents`` is what auto top-ups have cost in the cycle that began at ``cycle_start``. ``sentence`` says what
     will happen.
     """
@@ -180,8 +180,9 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
     settings = await rows.find_settings(tx, account.account_id)
     if settings is None or not settings.enabled:
         return TopUpDecision(None, NoTopUp.OFF)
-    if settings.not_before is not None and account.now < settings.not_before:
-        return TopUpDecision(None, NoTopUp.NOT_YET)
+    if settings.not_before is not None and settings.pauses(account.now):
+        # Said again: the answer that paused it may have been lost. Its owner hears of a pause once.
+        return _paused(NoTopUp.NOT_YET, settings.not_before)
     found = await look(tx, account)
     began = _cycle_start(account)
     bought = top_up_credits(
@@ -216,6 +217,10 @@ async def _no_top_up(tx: AsyncConnection, account: LockedAccount, reason: NoTopU
     # It stays on; until the next cycle, or a higher limit, there is nothing to try.
     until = coming_reset(account.next_reset, account.reset_anchor_day, account.now)
     await rows.write_pause(tx, account.account_id, until)
+    return _paused(reason, until)
+
+
+def _paused(reason: NoTopUp, until: datetime) -> TopUpDecision:
     return TopUpDecision(None, reason, error=PaymentError.LIMIT_REACHED, subject=f"limit/{until.isoformat()}")
 
 
@@ -225,9 +230,9 @@ async def _check_method(tx: AsyncConnection, account_id: UUID) -> None:
     method = None if stored is None else PaymentMethod(**stored)
     if account is None or method is None:
         raise NoPaymentMethod("The account has no payment method.")
-    if not is_usable(method, account.now):
+    if not method.is_in_date(account.now):
         raise NoPaymentMethod(f"The card that ends in {method.last4} has expired.")
-    if method.payment_method_id in await read_blocked_methods(tx, account_id):
+    if (await read_blocked_methods(tx, account_id)).include(method):
         raise NoPaymentMethod("The payment method was declined for good, or too often.")
 
 
@@ -269,7 +274,7 @@ def _shown(
         disabled_reason=None if settings is None else settings.disabled_reason,
         disabled_message=None if settings is None else settings.disabled_message,
         disabled_at=None if settings is None else settings.disabled_at,
-        not_before=None if settings is None else settings.not_before,
+        not_before=None if settings is None or not settings.pauses(account.now) else settings.not_before,
         spent_cents=spent_cents,
         currency=account.price.currency,
         cycle_start=began,

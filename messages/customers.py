@@ -1,6 +1,7 @@
 """The payloads by which an account becomes a customer at Stripe and gets a payment method."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class PaymentMethodCall:
 
 @dataclass(frozen=True)
 class PaymentMethod:
-    """A payment method as Stripe has it. The id is Stripe's own: attaching a test card gives a new one."""
+    """A payment method as Stripe has it. The id is Stripe's own: attaching a card anew gives a new one, and only its
+    ``fingerprint`` says that it is the same card."""
 
     payment_method_id: str
     kind: str
@@ -64,6 +66,13 @@ class PaymentMethod:
     last4: str | None = None
     expiry_month: int | None = None
     expiry_year: int | None = None
+    fingerprint: str | None = None
+
+    def is_in_date(self, now: datetime) -> bool:
+        """Whether it has not expired at ``now`` (UTC): a card is good through the end of its month, others always."""
+        if self.expiry_year is None or self.expiry_month is None:
+            return True
+        return (now.year, now.month) <= (self.expiry_year, self.expiry_month)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The payloads of payments: auto top-ups and purchases. Money is integer minor units, credits are integers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -193,6 +193,7 @@ class PaymentNews:
     message: str | None = None
     decline: Decline | None = None
     receipt_url: str | None = None
+    payment_method_fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -264,10 +265,12 @@ class StripePayment:
 
 @dataclass(frozen=True)
 class MethodQuestion:
-    """Which payment method of the customer can be charged. ``blocked`` are those that the network rules forbid."""
+    """Which payment method of the customer can be charged. Those that the network rules forbid are named as in
+    BlockedMethods."""
 
     stripe_customer_id: str
     blocked: list[str]
+    blocked_fingerprints: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -377,6 +380,12 @@ class PaymentEvent:
 
 @dataclass(frozen=True)
 class BlockedMethods:
-    """The payment methods of an account that the network rules forbid to charge now."""
+    """The payment methods of an account that the network rules forbid to charge now, and the fingerprints of the cards
+    that they are: who attaches such a card anew does not make it another one."""
 
     payment_method_ids: list[str]
+    fingerprints: list[str] = field(default_factory=list)
+
+    def include(self, method: PaymentMethod) -> bool:
+        """Whether the method is one of them, or the same card."""
+        return method.payment_method_id in self.payment_method_ids or method.fingerprint in self.fingerprints

@@ -30,16 +30,21 @@ async def usable_method(payment: Payment, customer: str, *, patience: Patience =
     if payment.payment_method_id is not None:
         return payment.payment_method_id
     blocked = await in_ledger(PaymentLedgerSteps.blocked_methods, AccountId(payment.account_id))
-    question = MethodQuestion(stripe_customer_id=customer, blocked=blocked.payment_method_ids)
+    question = MethodQuestion(customer, blocked.payment_method_ids, blocked.fingerprints)
     chosen = await at_stripe(
         PaymentStripeSteps.choose_payment_method, question, summary="which card?", patience=patience
     )
     if chosen.payment_method is None:
         return None
-    method = chosen.payment_method.payment_method_id
-    news = PaymentNews(payment.operation_id, payment.state, payment_method_id=method)
+    method = chosen.payment_method
+    news = PaymentNews(
+        payment.operation_id,
+        payment.state,
+        payment_method_id=method.payment_method_id,
+        payment_method_fingerprint=method.fingerprint,
+    )
     await in_ledger(PaymentLedgerSteps.record_payment, news)
-    return method
+    return method.payment_method_id
 
 
 async def charge_once(payment: Payment, *, customer: str, method: str, return_url: str | None) -> StripePayment | None:

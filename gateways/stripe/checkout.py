@@ -39,6 +39,9 @@ async def create(client: StripeClient, request: CheckoutRequest) -> CheckoutPage
         ],
         "success_url": request.success_url,
         "cancel_url": request.cancel_url,
+        # What a payment brought is compared with its price, so it is paid in the price's currency:
+        # https://docs.stripe.com/payments/checkout/adaptive-pricing
+        "adaptive_pricing": {"enabled": False},
         "metadata": metadata,
         "payment_intent_data": {"description": name, "metadata": metadata, "setup_future_usage": "off_session"},
     }

@@ -43,6 +43,8 @@ payments = Table(
     Column("idempotency_key", Text, nullable=False),
     Column("key_stored_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("payment_method_id", Text),
+    # The same for the same card, however often it is attached; Stripe does not say it of every method.
+    Column("payment_method_fingerprint", Text),
     Column("payment_intent_id", Text),
     Column("checkout_session_id", Text),
     # Where the owner pays, or authenticates.

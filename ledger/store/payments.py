@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.rules.errors import UnknownPurchase
 from ledger.store.payment_tables import UNSETTLED, UNSETTLED_TOP_UP, payments
 from ledger.store.tables import grants
-from messages.payments import Payment, PaymentKind, PaymentNews, PaymentState
+from messages.payments import BlockedMethods, Payment, PaymentKind, PaymentNews, PaymentState
 
 _ENDS = (PaymentState.PAID, PaymentState.FAILED)
 _WITHOUT_CREDITS = (PaymentState.REQUIRES_ACTION, PaymentState.FAILED)
@@ -154,6 +154,7 @@ async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
     """
     named = {
         "payment_method_id": news.payment_method_id,
+        "payment_method_fingerprint": news.payment_method_fingerprint,
         "payment_intent_id": news.payment_intent_id,
         "checkout_session_id": news.checkout_session_id,
         "receipt_url": news.receipt_url,
@@ -200,21 +201,29 @@ async def supersede_waiting_top_ups(tx: AsyncConnection, account_id: UUID) -> No
     )
 
 
-async def declined_methods(tx: AsyncConnection, account_id: UUID, *, at_most: int, within: timedelta) -> list[str]:
+async def declined_methods(tx: AsyncConnection, account_id: UUID, *, at_most: int, within: timedelta) -> BlockedMethods:
     """The account's payment methods that may not be charged: those that a network forbids for good, and those that were
-    declined ``at_most`` times or more within that time."""
+    declined ``at_most`` times or more within that time. The same card under several ids is one."""
     recent = case((payments.c.recorded_at > func.now() - within, 1), else_=0)
+    card = func.coalesce(payments.c.payment_method_fingerprint, payments.c.payment_method_id)
     found = await tx.execute(
-        select(payments.c.payment_method_id)
+        select(
+            func.array_agg(payments.c.payment_method_id.distinct()).label("ids"),
+            func.min(payments.c.payment_method_fingerprint).label("fingerprint"),
+        )
         .where(
             payments.c.account_id == account_id,
             payments.c.payment_method_id.is_not(None),
             payments.c.decline_code.is_not(None),
         )
-        .group_by(payments.c.payment_method_id)
+        .group_by(card)
         .having(or_(func.bool_or(payments.c.never_again), func.sum(recent) >= at_most))
     )
-    return sorted(found.scalars())
+    cards = found.all()
+    return BlockedMethods(
+        payment_method_ids=sorted(method for card in cards for method in card.ids),
+        fingerprints=sorted(card.fingerprint for card in cards if card.fingerprint is not None),
+    )
 
 
 async def waiting_payments(tx: AsyncConnection, *, older_than: timedelta, limit: int) -> list[Payment]:

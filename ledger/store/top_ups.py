@@ -28,6 +28,10 @@ class TopUpSettings:
     disabled_at: datetime | None
     not_before: datetime | None
 
+    def pauses(self, now: datetime) -> bool:
+        """Whether no attempt may begin at ``now``, though it is on."""
+        return self.not_before is not None and now < self.not_before
+
 
 @dataclass(frozen=True)
 class TopUpAccount:

@@ -7,7 +7,7 @@ from stripe_sandbox.errors import Json, wrong_parameter
 from stripe_sandbox.ids import new_id
 from stripe_sandbox.objects import CHECKOUT_SESSIONS, CUSTOMERS
 from stripe_sandbox.pages import created_conditions
-from stripe_sandbox.params import EXPAND, PAGING, Group, Items, Metadata, Period, Text, Url, Whole
+from stripe_sandbox.params import EXPAND, PAGING, Flag, Group, Items, Metadata, Period, Text, Url, Whole
 from stripe_sandbox.resources import checkout_flow
 from stripe_sandbox.resources.common import equal_to, list_answer, merged_metadata, of_customer
 from stripe_sandbox.resources.payment_intents import AMOUNT_LEAST, FUTURE_USAGE, TYPE_LISTS, types_of
@@ -32,6 +32,7 @@ PAYMENT = Group(
 )
 CREATED = Group(
     {
+        "adaptive_pricing": Group({"enabled": Flag()}),
         "cancel_url": Url(),
         "client_reference_id": Text(200),
         "customer": Text(),
@@ -117,7 +118,7 @@ def _new(call: Call, customer: str | None, currency: str, total: int, expires_at
     return {
         "id": session,
         "object": "checkout.session",
-        "adaptive_pricing": None,
+        "adaptive_pricing": params.get("adaptive_pricing") or None,
         "after_expiration": None,
         "allow_promotion_codes": None,
         "amount_subtotal": total,

@@ -133,6 +133,25 @@ async def test_refunds_and_disputes_reach_the_reversal_of_the_payment(paid: Room
         assert paid.flows.events[number].payment_intent_id == "pi_1"
 
 
+async def test_a_page_of_events_about_one_payment_is_told_once(paid: Rooms) -> None:
+    account_id = await open_user(paid.engine)
+    await buy_credits(paid.engine, account_id, "other")
+    await become(paid.engine, "other", PaymentState.PAID, payment_intent_id="pi_2")
+    told = [
+        await paid.store(event_type, data={"object": reversed_by(event_type, payment_intent)})
+        for payment_intent in ("pi_1", "pi_2", "pi_1", {"id": "pi_2"}, "pi_of_nobody")
+        for event_type in ("charge.refunded", "charge.dispute.created")
+    ]
+    assert await paid.delivery.deliver_due(limit=100) == SweepReport(done=10)
+    assert sorted(paid.flows.told) == [("reversal", "pi_1", False), ("reversal", "pi_2", False)]
+    ends = [(await paid.event(event_id)).state for event_id in told]
+    assert (ends.count("processed"), ends.count("ignored")) == (8, 2)
+    # What is read later may be news.
+    await paid.store("charge.refunded", data={"object": reversed_by("charge.refunded", "pi_1")})
+    await paid.delivery.deliver_due(limit=100)
+    assert len(paid.flows.told) == 3
+
+
 @pytest.mark.parametrize("data", [None, {}, {"object": None}, {"object": {}}, {"object": {"id": 5}}])
 async def test_an_event_without_its_object_is_quarantined(rooms: Rooms, data: Any) -> None:
     for event_type in sorted(PAYMENT_EVENTS | REVERSAL_EVENTS | CUSTOMER_EVENTS):

@@ -93,6 +93,18 @@ async def test_each_that_waits_is_judged_by_itself(api: RunningApi, flows: Local
     assert len(_calls(api, account)) == 1
 
 
+async def test_during_the_pause_at_the_limit_every_request_hears_why_and_no_workflow_is_asked(api: RunningApi) -> None:
+    account = await account_with_top_up(api, monthlyLimitCents=499)
+    for _ in range(3):
+        status, problem = await _spend(api, account, 151)
+        assert (status, problem["autoTopupError"]) == (402, "auto-topup-limit-reached")
+    assert len(_calls(api, account)) == 1
+    settings = (await api.admin.get(f"/v1/accounts/{account}/auto-topup")).json()
+    assert settings["notBefore"][:10] in problem["detail"]
+    await put_settings(api, account, **RULE, monthlyLimitCents=None)
+    assert (await _spend(api, account, 151))[0] == 200
+
+
 async def test_without_auto_top_up_nobody_is_asked(api: RunningApi, account: str) -> None:
     await api.grant(account, 50)
     status, problem = await _spend(api, account, 51)

@@ -64,6 +64,7 @@ async def test_a_page_says_what_is_bought_for_how_much_and_for_which_operation(p
     [session] = await parts.stand_in.look("objects/checkout_sessions")
     assert (session["id"], session["url"]) == (page.checkout_session_id, page.url)
     assert (session["mode"], session["amount_total"], session["currency"]) == ("payment", 1234, "usd")
+    assert session["adaptive_pricing"] == {"enabled": False}
     assert (session["customer"], session["client_reference_id"]) == (request.stripe_customer_id, "op-1")
     assert (session["success_url"], session["cancel_url"]) == (request.success_url, request.cancel_url)
     assert session["metadata"] == {

@@ -1,39 +1,14 @@
 """Which of a customer's payment methods is charged."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gateways.stripe.errors import StripeRefused
-from gateways.stripe.payment_methods import is_in_date
-from ledger.rules.cards import is_usable
 from messages.customers import PaymentMethod, PaymentMethodCall
 from messages.payments import MethodQuestion
 from tests.gateways.odd_stripe import OddParts
 from tests.gateways.stripe_parts import StripeParts
-
-SECOND = timedelta(seconds=1)
-INSTANTS = st.datetimes(datetime(2020, 1, 1), datetime(2040, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
-
-
-def card(month: int | None, year: int | None) -> PaymentMethod:
-    """A card that expires then."""
-    return PaymentMethod("pm_1", "card", "visa", "4242", month, year)
-
-
-@given(year=st.integers(2020, 2040), month=st.integers(1, 12), now=INSTANTS)
-def test_a_card_is_good_exactly_until_the_month_after_its_last_begins(year: int, month: int, now: datetime) -> None:
-    end = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    assert is_in_date(card(month, year), now) is (now < end)
-    assert is_in_date(card(month, year), end - SECOND)
-    assert not is_in_date(card(month, year), end)
-
-
-@given(month=st.none() | st.integers(1, 12), year=st.none() | st.integers(2020, 2040), now=INSTANTS)
-def test_the_ledger_judges_a_card_as_the_gateway_does(month: int | None, year: int | None, now: datetime) -> None:
-    assert is_in_date(card(month, year), now) is is_usable(card(month, year), now)
 
 
 async def chosen(parts: StripeParts, customer: str, *blocked: str) -> str | None:
@@ -54,7 +29,9 @@ async def test_the_default_comes_first_and_costs_one_question(parts: StripeParts
     await parts.method(customer, "pm_card_mastercard")
     await parts.stand_in.http.delete(f"{parts.stand_in.url}/_sandbox/requests")
     choice = await parts.gateway.choose_payment_method(MethodQuestion(customer, []))
-    assert choice.payment_method == PaymentMethod(default, "card", "visa", "4242", 12, 2040)
+    assert choice.payment_method is not None
+    assert choice.payment_method.fingerprint
+    assert replace(choice.payment_method, fingerprint=None) == PaymentMethod(default, "card", "visa", "4242", 12, 2040)
     assert len(await parts.stand_in.look("requests")) == 1
 
 
@@ -78,6 +55,24 @@ async def test_a_blocked_default_is_not_charged(parts: StripeParts) -> None:
     await make_default(parts, customer, default)
     assert await chosen(parts, customer, default) == other
     assert await chosen(parts, customer, default, other) is None
+
+
+async def test_a_blocked_card_that_is_attached_anew_is_not_charged(parts: StripeParts) -> None:
+    customer = await parts.customer()
+    declined = await parts.method(customer)
+    choice = await parts.gateway.choose_payment_method(MethodQuestion(customer, []))
+    assert choice.payment_method is not None
+    fingerprint = choice.payment_method.fingerprint or ""
+    anew = await parts.method(customer)
+    await make_default(parts, customer, anew)
+    assert await chosen(parts, customer, declined) == anew
+    assert (
+        await parts.gateway.choose_payment_method(MethodQuestion(customer, [], [fingerprint]))
+    ).payment_method is None
+    other = await parts.method(customer, "pm_card_amex")
+    found = await parts.gateway.choose_payment_method(MethodQuestion(customer, [], [fingerprint]))
+    assert found.payment_method is not None
+    assert found.payment_method.payment_method_id == other
 
 
 async def test_a_card_is_good_in_its_last_month(parts: StripeParts) -> None:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.rules.cards import is_usable
 from messages.customers import PaymentMethod
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
@@ -28,16 +27,14 @@ def card(month: int, year: int) -> PaymentMethod:
     ],
 )
 def test_a_card_is_good_through_the_end_of_its_month(now: datetime, usable: bool) -> None:
-    assert is_usable(card(2, 2027), now) is usable
+    assert card(2, 2027).is_in_date(now) is usable
 
 
 @given(MOMENTS, st.integers(1, 12), st.integers(2000, 2100))
 def test_a_card_is_good_exactly_before_the_month_after(now: datetime, month: int, year: int) -> None:
     after = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
-    assert is_usable(card(month, year), now) == (now < after)
+    assert card(month, year).is_in_date(now) == (now < after)
 
 
-def test_what_bears_no_month_never_expires_and_nothing_is_not_usable() -> None:
-    now = datetime(2027, 2, 1, tzinfo=UTC)
-    assert is_usable(PaymentMethod(payment_method_id="pm_1", kind="link"), now)
-    assert not is_usable(None, now)
+def test_what_bears_no_month_never_expires() -> None:
+    assert PaymentMethod(payment_method_id="pm_1", kind="link").is_in_date(datetime(2027, 2, 1, tzinfo=UTC))

@@ -73,9 +73,18 @@ async def become(engine: AsyncEngine, name: str, state: PaymentState, **news: An
     return await record_payment(engine, PaymentNews(name, state, **news))
 
 
-async def decline(engine: AsyncEngine, name: str, method: str = "pm_1", said: Decline = DECLINE) -> None:
-    """The payment was declined on this method."""
-    await become(engine, name, PaymentState.FAILED, payment_method_id=method, decline=said)
+async def decline(
+    engine: AsyncEngine, name: str, method: str = "pm_1", said: Decline = DECLINE, fingerprint: str | None = None
+) -> None:
+    """The payment was declined on this method, which is the card with the fingerprint."""
+    await become(
+        engine,
+        name,
+        PaymentState.FAILED,
+        payment_method_id=method,
+        payment_method_fingerprint=fingerprint,
+        decline=said,
+    )
 
 
 async def seq_of(database: Database, account_id: str) -> int:

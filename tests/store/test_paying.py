@@ -28,8 +28,17 @@ from ledger.rules.errors import (
     UnknownAccount,
     UnknownPurchase,
 )
+from messages.customers import PaymentMethod
 from messages.grants import GrantType
-from messages.payments import Payment, PaymentKind, PaymentNews, PaymentState, PurchaseOrder, grant_order
+from messages.payments import (
+    BlockedMethods,
+    Payment,
+    PaymentKind,
+    PaymentNews,
+    PaymentState,
+    PurchaseOrder,
+    grant_order,
+)
 from tests.conftest import Database
 from tests.store.holding import do
 from tests.store.paying import DECLINE, attempt, become, buy_credits, decline, topped_up_user
@@ -270,26 +279,41 @@ async def test_a_method_that_is_never_to_be_tried_again_is_blocked_at_once(engin
         await buy_credits(engine, account_id, name)
         await decline(engine, name, method, replace(DECLINE, never_again=method != "pm_2"))
     await buy_credits(engine, stranger, "other")
-    assert await blocked_methods(engine, account_id) == ["pm_1", "pm_3"]
-    assert await blocked_methods(engine, stranger) == []
+    assert await blocked_methods(engine, account_id) == BlockedMethods(["pm_1", "pm_3"])
+    assert await blocked_methods(engine, stranger) == BlockedMethods([])
     # What the network has said once holds, whatever is said of the same payment later.
     await decline(engine, "one", "pm_1")
-    assert await blocked_methods(engine, account_id) == ["pm_1", "pm_3"]
+    assert await blocked_methods(engine, account_id) == BlockedMethods(["pm_1", "pm_3"])
 
 
 async def test_ten_declines_in_thirty_days_block_a_method(database: Database, engine: AsyncEngine) -> None:
     account_id = await open_user(engine)
     for number in range(10):
-        assert await blocked_methods(engine, account_id) == []
+        assert await blocked_methods(engine, account_id) == BlockedMethods([])
         await buy_credits(engine, account_id, f"no-{number}")
         await decline(engine, f"no-{number}", "pm_1")
         await buy_credits(engine, account_id, f"yes-{number}")
         await become(engine, f"yes-{number}", PaymentState.PAID, payment_method_id="pm_2")
-    assert await blocked_methods(engine, account_id) == ["pm_1"]
+    assert await blocked_methods(engine, account_id) == BlockedMethods(["pm_1"])
     await wait_out(database, "recorded_at", "29 days 23 hours", "no-1")
-    assert await blocked_methods(engine, account_id) == ["pm_1"]
+    assert await blocked_methods(engine, account_id) == BlockedMethods(["pm_1"])
     await wait_out(database, "recorded_at", "2 hours", "no-1")
-    assert await blocked_methods(engine, account_id) == []
+    assert await blocked_methods(engine, account_id) == BlockedMethods([])
+
+
+async def test_a_card_that_is_attached_anew_is_the_same_card(engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    for number in range(10):
+        assert await blocked_methods(engine, account_id) == BlockedMethods([])
+        await buy_credits(engine, account_id, f"no-{number}")
+        await decline(engine, f"no-{number}", f"pm_{number % 3}", fingerprint="visa")
+        await buy_credits(engine, account_id, f"other-{number}")
+        await become(engine, f"other-{number}", PaymentState.PAID, payment_method_fingerprint="amex")
+    blocked = await blocked_methods(engine, account_id)
+    assert blocked == BlockedMethods(["pm_0", "pm_1", "pm_2"], ["visa"])
+    assert blocked.include(PaymentMethod("pm_new", "card", fingerprint="visa"))
+    assert not blocked.include(PaymentMethod("pm_new", "card", fingerprint="amex"))
+    assert not blocked.include(PaymentMethod("pm_new", "link"))
 
 
 async def test_what_is_blocked_for_good_stays_so_for_ever(database: Database, engine: AsyncEngine) -> None:
@@ -297,7 +321,7 @@ async def test_what_is_blocked_for_good_stays_so_for_ever(database: Database, en
     await buy_credits(engine, account_id)
     await decline(engine, "bought", "pm_1", replace(DECLINE, never_again=True))
     await wait_out(database, "recorded_at", "3 years")
-    assert await blocked_methods(engine, account_id) == ["pm_1"]
+    assert await blocked_methods(engine, account_id) == BlockedMethods(["pm_1"])
     with pytest.raises(UnknownAccount):
         await blocked_methods(engine, "x")
 
