@@ -1,6 +1,6 @@
 """Stripe's payments as a typed fake: it keeps its idempotency keys, can be away, and does as it is told."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from temporalio.exceptions import ApplicationError
@@ -72,7 +72,7 @@ class FakePaymentStripe(PaymentStripeSteps):
         self.looks = 0
         self.asked = 0
         self.on_charge: Callable[[ChargeRequest], None] = _nothing
-        self.on_standing: Callable[[], None] = _nothing
+        self.on_standing: Callable[[], Awaitable[None]] = _nothing_for_a_while
         self.on_choice: Callable[[], None] = _nothing
         self._answered: dict[str, StripePayment | ApplicationError] = {}
 
@@ -170,7 +170,7 @@ class FakePaymentStripe(PaymentStripeSteps):
     async def retrieve_standing(self, payment: PaymentIntentId) -> PaymentStanding:
         self._answer()
         standing = self.standings[payment.payment_intent_id]
-        self.on_standing()
+        await self.on_standing()
         return standing
 
     def pay_page(self, answer: Answer = SUCCEEDS) -> None:
@@ -249,3 +249,7 @@ def _as_charge(request: CheckoutRequest) -> ChargeRequest:
 
 def _nothing(*_: object) -> None:
     """Nothing happens on the way."""
+
+
+async def _nothing_for_a_while() -> None:
+    """The same for those who would wait for it."""
