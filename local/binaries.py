@@ -13,13 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from local import download, golang, maven
+from local import browser, download, golang, maven
 from local.errors import CannotObtain, WrongConfiguration
 from local.folders import cache_dir
 from local.locks import WaitingLock
 
 TEMPORAL_VARIABLE = "TEMPORAL_CLI_PATH"
 TEST_SERVER_VARIABLE = "TEMPORAL_TEST_SERVER_PATH"
+CHROMIUM_VARIABLE = "GRANTFLOW_CHROMIUM_PATH"
 
 # Later versions of the CLI carry a `replace` in their go.mod, and `go install` refuses those.
 TEMPORAL_MODULE, TEMPORAL_VERSION = "github.com/temporalio/cli/cmd/temporal", "v1.5.1"
@@ -130,6 +131,27 @@ def stripe_spec(console: Console = _console) -> Path:
         ),
     )
     return _first_that_works("Stripe's OpenAPI description", ways, "install Go 1.24 or later", console)
+
+
+def chromium(console: Console = _console) -> Path:
+    """Get the browser in which the tests open pages.
+
+    Args:
+        console: where progress is shown.
+
+    Raises:
+        CannotObtain: if no way works, with what to do.
+        WrongConfiguration: if `GRANTFLOW_CHROMIUM_PATH` names no program.
+    """
+    ways = (
+        Way(f"named by {CHROMIUM_VARIABLE}", lambda: _named_by(CHROMIUM_VARIABLE)),
+        Way("on PATH", browser.installed),
+        Way("in the cache", browser.downloaded),
+        Way("installed from Debian's packages", lambda: browser.from_debian(console)),
+        Way("downloaded by Playwright", lambda: browser.from_playwright(console)),
+    )
+    advice = f"install your system's chromium, or set {CHROMIUM_VARIABLE} to its path"
+    return _first_that_works("chromium", ways, advice, console)
 
 
 def bin_dir() -> Path:

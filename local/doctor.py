@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from local.binaries import STRIPE_MOCK_VERSION, TEMPORAL_VARIABLE, TEMPORAL_VERSION, TEST_SERVER_VARIABLE, bin_dir
+from local import browser
+from local.binaries import (
+    CHROMIUM_VARIABLE,
+    STRIPE_MOCK_VERSION,
+    TEMPORAL_VARIABLE,
+    TEMPORAL_VERSION,
+    TEST_SERVER_VARIABLE,
+    bin_dir,
+)
 from local.environment import problems_of
 from local.errors import CannotObtain
 from local.ports import free_ports
@@ -22,7 +30,6 @@ _PYTHON_MIN = (3, 11)
 _GO_MIN, _JAVA_MIN = (1, 24), 17
 _DISK_BYTES_MIN = 2 * 1024**3
 _PORTS_NEEDED = 6
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _ANSWER_TIMEOUT_SECONDS = 20.0
 
 State = Literal["ok", "missing", "optional"]
@@ -60,7 +67,7 @@ def examine(data_dir: DataDir, environment: Mapping[str, str]) -> list[Check]:
         _tool("go", f"{_GO_MIN[0]}.{_GO_MIN[1]}", ("go", "version"), "only to build the temporal CLI and stripe-mock"),
         _tool("java", str(_JAVA_MIN), ("java", "-version"), "only for the tests' time-skipping server"),
         _tool("mvn", "3", ("mvn", "--version"), "only to fetch the tests' time-skipping server"),
-        _browser(),
+        _browser(environment),
         *_environment(environment),
         _running(data_dir),
     ]
@@ -165,11 +172,15 @@ def _without_colours(line: str) -> str:
     return line.replace("\x1b[1m", "").replace("\x1b[m", "").replace("\x1b[0m", "")
 
 
-def _browser() -> Check:
-    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+def _browser(environment: Mapping[str, str]) -> Check:
+    named = _named(CHROMIUM_VARIABLE, environment)
+    if named is not None:
+        return named
+    found = browser.installed() or browser.downloaded()
     if found:
-        return Check("chromium", "ok", found)
-    return Check("chromium", "optional", "not installed", "only for the browser tests: install your system's chromium")
+        return Check("chromium", "ok", str(found))
+    todo = f"`make test` gets it: from Debian's packages as root, else by download; or set {CHROMIUM_VARIABLE}"
+    return Check("chromium", "optional", "not yet (tests only)", todo)
 
 
 def _environment(environment: Mapping[str, str]) -> list[Check]:

@@ -28,6 +28,7 @@ def main(arguments: list[str]) -> int:
             binaries.time_skipping_server(console)
             binaries.stripe_mock(console)
             binaries.stripe_spec(console)
+            binaries.chromium(console)
     except LocalError as no:
         console.print(f"✗ {no}", style="red", soft_wrap=True, markup=False)
         return no.exit_code

@@ -68,8 +68,9 @@ OWNER_LOOK = timedelta(hours=1)
 OWNER = timedelta(hours=25)
 
 # Stripe tells of one refund by several events, and of many by a burst: what comes within so long is one reason to ask
-# again.
+# again. Where it never stops, each pause is twice the one before.
 NEWS = timedelta(seconds=1)
+LONGEST_NEWS = timedelta(seconds=30)
 
 # A refund or dispute may be told before the payment's credits are given; those take as long as their bank does.
 GRANT_LOOK = timedelta(seconds=10)

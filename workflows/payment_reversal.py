@@ -33,7 +33,7 @@ class PaymentReversalWorkflow:
     async def run(self, order: ReversalOrder) -> Reversal | None:
         """Brings the books to what Stripe says, until nothing more is heard; None where there was nothing to bring."""
         until = workflow.now() + patience.GRANT
-        look = patience.GRANT_LOOK
+        look, pause = patience.GRANT_LOOK, patience.NEWS
         while True:
             heard = self._heard
             standing = await self._ask()
@@ -49,7 +49,8 @@ class PaymentReversalWorkflow:
             if workflow.info().is_continue_as_new_suggested():
                 # Nothing is carried over: whatever was heard is a reason to ask, and the next run begins by asking.
                 workflow.continue_as_new(order)
-            await workflow.sleep(patience.NEWS)
+            await workflow.sleep(pause)
+            pause = min(2 * pause, patience.LONGEST_NEWS)
 
     @workflow.signal(name=names.PAYMENT_CHANGED)
     def payment_changed(self, event: PaymentEvent) -> None:
