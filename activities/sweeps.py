@@ -30,6 +30,8 @@ STRIPE_PAUSE_SECONDS = 1 / 5
 # What five a second can do within one tick of a minute.
 STRIPE_PAGE = 250
 INBOX_PAGE = 500
+# A storm of ten thousand events takes two ticks; whatever else sweeps in a tick comes after.
+INBOX_PAGES = 10
 # A payment that has not moved for so long is looked at again: its workflow may have been lost.
 PAYMENT_QUIET = timedelta(minutes=30)
 # Stripe keeps a key for at least 24 hours. What has waited longer than this is looked for first, by its workflow.
@@ -55,13 +57,16 @@ class Sweeps(SweepSteps):
         *,
         pause: Pause = asyncio.sleep,
         page: int = STRIPE_PAGE,
+        inbox_page: int = INBOX_PAGE,
     ) -> None:
-        """``pause`` waits the given seconds between two of at most ``page`` items of a sweep at Stripe."""
+        """``pause`` waits the given seconds between two of at most ``page`` items of a sweep at Stripe; events are
+        delivered by ``inbox_page``."""
         self._engine = engine
         self._stripe = stripe
         self._flows = flows
         self._delivery = InboxDelivery(engine, flows)
         self._page = page
+        self._inbox_page = inbox_page
         self._crossings = Pages[str](str, size=page, pause_seconds=0, pause=pause)
         self._waiting = Pages[Payment](lambda payment: payment.operation_id, size=page, pause_seconds=0, pause=pause)
         # Where the next tick goes on; only this process remembers it.
@@ -76,7 +81,13 @@ class Sweeps(SweepSteps):
         )
 
     async def deliver_inbox(self) -> SweepReport:
-        return await self._delivery.deliver_due(limit=INBOX_PAGE, beat=activity.heartbeat)
+        done, page = 0, SweepReport()
+        for _ in range(INBOX_PAGES):
+            page = await self._delivery.deliver_due(limit=self._inbox_page, beat=activity.heartbeat)
+            done += page.done
+            if page.done < self._inbox_page:
+                break
+        return replace(page, done=done)
 
     async def start_top_ups(self) -> SweepReport:
         # Whoever fails is met again when the list begins anew, so that nobody has to be read on top of a page.

@@ -19,9 +19,9 @@ class Background:
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
 
-    def start(self, work: Coroutine[Any, Any, None]) -> bool:
-        """Starts the work soon; False, with nothing done, when too much is waiting already."""
-        if len(self._tasks) >= TASKS_MAX:
+    def start(self, work: Coroutine[Any, Any, None], *, behind: int = TASKS_MAX) -> bool:
+        """Starts the work soon; False, with nothing done, when as much as ``behind`` is waiting already."""
+        if len(self._tasks) >= behind:
             work.close()
             return False
         task = asyncio.create_task(self._take_turn(work))

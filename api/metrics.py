@@ -13,6 +13,7 @@ REQUEST_SECONDS = Histogram(
 
 WEBHOOKS_RECEIVED = Counter("grantflow_webhooks_received", "Webhook events stored, each once", ["type"])
 WEBHOOKS_DUPLICATE = Counter("grantflow_webhooks_duplicate", "Webhook events that were there already")
+WEBHOOKS_LEFT = Counter("grantflow_webhooks_left", "Webhook events left to the sweep: too many were being delivered")
 WEBHOOKS_REJECTED = Counter("grantflow_webhooks_rejected", "Requests that are no webhook to believe", ["reason"])
 
 SOCKETS = Gauge("grantflow_sockets", "Open WebSockets")

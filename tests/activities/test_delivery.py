@@ -8,6 +8,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.delivery import POISONED_AFTER, InboxDelivery
+from activities.sweeps import INBOX_PAGES, Sweeps
 from ledger.inbox import quarantined_events
 from ledger.mirroring import change_stage
 from messages.grants import GrantStage, StageChange, StripeGrantConfirmation
@@ -188,3 +189,15 @@ async def test_the_sweep_beats_after_each_event(rooms: Rooms, worker: ActivityEn
         await rooms.created(None, f"credgr_{number}")
     assert await worker.run(rooms.sweeps.deliver_inbox) == SweepReport(done=4)
     assert len(beats) == 4
+
+
+async def test_a_tick_delivers_page_after_page_until_one_is_not_full(rooms: Rooms, worker: ActivityEnvironment) -> None:
+    sweeps = Sweeps(rooms.engine, rooms.stripe.gateway, rooms.flows, inbox_page=2)
+    for number in range(5):
+        await rooms.created(None, f"credgr_{number}")
+    assert await worker.run(sweeps.deliver_inbox) == SweepReport(done=5)
+    for number in range(INBOX_PAGES * 2 + 3):
+        await rooms.created(None, f"credgr_more_{number}")
+    # Never all that there is: a tick has other work as well.
+    assert await worker.run(sweeps.deliver_inbox) == SweepReport(done=INBOX_PAGES * 2)
+    assert await worker.run(sweeps.deliver_inbox) == SweepReport(done=3)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from api.routes.webhooks import DELIVERIES_MAX
 from ledger.inbox import close_event, find_event
 from ledger.store.inbox import InboxEvent
 from tests.api.running import WEBHOOK_SECRET, RunningApi, found, new_id, rows, until
@@ -66,6 +67,26 @@ async def test_a_duplicate_is_stored_once_and_delivered_once(api: RunningApi, ac
     assert (await rows(api.database))["webhook_inbox"] == before["webhook_inbox"] + 1
     await _delivered(api, event["id"])
     assert sum(confirmation.event_id == event["id"] for _, confirmation in api.flows.confirmed) == 1
+
+
+async def test_in_a_storm_events_are_answered_and_left_to_the_sweep(api: RunningApi, account: str) -> None:
+    event = _event((await api.grant(account))["operationId"])
+    body, over = json.dumps(event).encode(), asyncio.Event()
+
+    async def long_work() -> None:
+        await over.wait()
+
+    while api.parts.background.start(long_work(), behind=DELIVERIES_MAX):
+        pass
+    answer = await _post(api, body, _sign(body))
+    over.set()
+    assert (answer.status_code, answer.json()["duplicate"]) == (200, False)
+    assert "grantflow_webhooks_left_total 1.0" in (await api.admin.get("/metrics")).text
+    # Whoever else has something to do after his answer is not refused for it.
+    assert api.parts.background.start(long_work())
+    assert (await _stored(api, event["id"], lambda _: True)).state == "received"
+    await api.parts.delivery.deliver_due(limit=500)
+    await _delivered(api, event["id"])
 
 
 async def test_an_event_waits_in_the_inbox_while_temporal_is_down(api: RunningApi, account: str) -> None:
