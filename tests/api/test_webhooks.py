@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from activities.delivery import InboxDelivery
 from api.routes.webhooks import DELIVERIES_MAX
 from ledger.inbox import close_event, find_event
 from ledger.store.inbox import InboxEvent
@@ -85,7 +86,7 @@ async def test_in_a_storm_events_are_answered_and_left_to_the_sweep(api: Running
     # Whoever else has something to do after his answer is not refused for it.
     assert api.parts.background.start(long_work())
     assert (await _stored(api, event["id"], lambda _: True)).state == "received"
-    await api.parts.delivery.deliver_due(limit=500)
+    await InboxDelivery(api.engine, api.flows).deliver_due(limit=500)
     await _delivered(api, event["id"])
 
 
