@@ -87,6 +87,23 @@ class Purchase(Payment):
     replayed: bool
 
 
+class PurchaseOption(Answer):
+    """A number of credits that people choose, and what it costs."""
+
+    credits: int
+    amount_cents: int
+
+
+class PurchaseOptions(Answer):
+    """What an account can buy: any number of credits from ``min_credits`` to ``max_credits``, or one of ``options``."""
+
+    account_id: str
+    min_credits: int
+    max_credits: int
+    currency: str
+    options: list[PurchaseOption]
+
+
 class PaymentCalls(Sender):
     """What the client can do about an account's money."""
 
@@ -121,6 +138,10 @@ class PaymentCalls(Sender):
         body = {"operationId": operation_id, "credits": credits}
         sent = await self._send("POST", _purchases_of(account_id), body, repeatable=True)
         return Purchase.model_validate(sent.json())
+
+    async def purchase_options(self, account_id: str) -> PurchaseOptions:
+        """What the account can buy, at its own price."""
+        return await self._get(PurchaseOptions, f"/v1/accounts/{in_path(account_id)}/purchase-options")
 
     async def purchase(self, operation_id: str) -> Payment:
         """The payment that was made under this operation id, as it stands; auto top-ups have one, too."""

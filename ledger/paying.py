@@ -3,6 +3,7 @@
 Each function is one short transaction, and each may be repeated.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,17 +11,53 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ledger.granting import find_taken, grant_operation
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
-from ledger.rules.limits import DECLINES_WITHIN_DAYS, MAX_DECLINES_PER_METHOD
+from ledger.rules.limits import (
+    DECLINES_WITHIN_DAYS,
+    MAX_DECLINES_PER_METHOD,
+    MAX_PURCHASE_CREDITS,
+    MIN_PURCHASE_CREDITS,
+    PURCHASE_PRESETS,
+)
 from ledger.rules.money import credits_to_cents
 from ledger.rules.orders import check_operation_id
 from ledger.rules.topping_up import check_purchase
 from ledger.store import payments as rows
+from ledger.store import top_ups as top_up_rows
 from ledger.store.accounts import LockedAccount, find_account, lock_account, parse_account_id
 from ledger.store.operations import claim, refuse_other_payload
 from ledger.transaction import with_serializable_transaction, with_snapshot, with_transaction
 from messages.payments import BlockedMethods, Payment, PaymentKind, PaymentNews, PurchaseOrder, grant_order
 
 _NO_INTENT_YET = "none yet"
+
+
+@dataclass(frozen=True)
+class PurchaseOptions:
+    """What an account can buy: any number from ``least`` to ``most`` credits. ``presets`` are numbers to choose from,
+    each with what it costs, in minor units of ``currency``."""
+
+    account_id: str
+    least: int
+    most: int
+    currency: str
+    presets: list[tuple[int, int]]
+
+
+async def purchase_options(engine: AsyncEngine, account_id: str) -> PurchaseOptions:
+    """What the account can buy, at its own price. Raises UnknownAccount."""
+    parsed = parse_account_id(account_id)
+    account = await with_transaction(
+        engine, lambda tx: top_up_rows.find_top_up_account(tx, parsed), what="purchase options"
+    )
+    if account is None:
+        raise UnknownAccount(account_id)
+    return PurchaseOptions(
+        account_id=account_id,
+        least=MIN_PURCHASE_CREDITS,
+        most=MAX_PURCHASE_CREDITS,
+        currency=account.price.currency,
+        presets=[(credits, credits_to_cents(credits, account.price)) for credits in PURCHASE_PRESETS[account.kind]],
+    )
 
 
 async def open_purchase(engine: AsyncEngine, order: PurchaseOrder) -> Payment:

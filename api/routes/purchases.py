@@ -13,11 +13,12 @@ from api.wire.purchases import (
     PaymentAnswer,
     PaymentFields,
     PurchaseAnswer,
+    PurchaseOptionsAnswer,
     PurchaseRequest,
     is_payment_id,
     payment_key,
 )
-from ledger.paying import payments_of_account, read_payment
+from ledger.paying import payments_of_account, purchase_options, read_payment
 from ledger.rules.errors import UnknownPurchase
 
 router = APIRouter(prefix="/v1", tags=["purchases"])
@@ -53,6 +54,12 @@ async def list_payments(
     public_url = parts.settings.public_url
     data = [PaymentFields.of(payment, public_url=public_url) for payment in shown]
     return Page[PaymentFields](data=data, next_cursor=next_cursor)
+
+
+@router.get("/accounts/{account_id}/purchase-options")
+async def show_options(account_id: str, parts: TheParts, _: AsOwner) -> PurchaseOptionsAnswer:
+    """What the account can buy: numbers of credits to choose from with their prices, and the bounds of any other."""
+    return PurchaseOptionsAnswer.of(await purchase_options(parts.engine, account_id))
 
 
 @router.get("/purchases/{operation_id}", response_model_exclude_unset=True)

@@ -6,6 +6,7 @@ from typing import Literal
 from api.wire.auto_topups import action_url
 from api.wire.base import Answer, Request, WholeNumber
 from api.wire.grants import GrantAnswer
+from ledger.paying import PurchaseOptions
 from messages.grants import Grant
 from messages.payments import Payment, PaymentKind, PaymentState, PurchaseOrder
 
@@ -65,6 +66,34 @@ class PurchaseAnswer(PaymentAnswer):
     """The answer to a purchase; ``replayed`` says that an earlier request has made it."""
 
     replayed: bool
+
+
+class PurchaseOption(Answer):
+    """A number of credits that people choose, and what it costs."""
+
+    credits: int
+    amount_cents: int
+
+
+class PurchaseOptionsAnswer(Answer):
+    """What an account can buy: any number of credits from ``minCredits`` to ``maxCredits``, or one of ``options``."""
+
+    account_id: str
+    min_credits: int
+    max_credits: int
+    currency: str
+    options: list[PurchaseOption]
+
+    @classmethod
+    def of(cls, found: PurchaseOptions) -> "PurchaseOptionsAnswer":
+        """The options on the wire."""
+        return cls(
+            account_id=found.account_id,
+            min_credits=found.least,
+            max_credits=found.most,
+            currency=found.currency,
+            options=[PurchaseOption(credits=credits, amount_cents=cents) for credits, cents in found.presets],
+        )
 
 
 def payment_fields(payment: Payment, *, public_url: str, grant: Grant | None = None) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""`grantflow topup`: show, on, off, buy, history."""
+"""`grantflow topup`: show, on, off, options, buy, history."""
 
 from typing import Annotated
 
@@ -112,6 +112,21 @@ def buy(
         _show_purchase(bought)
     if bought.status == "failed":
         raise typer.Exit(REFUSED)
+
+
+@app.command(help=help_with("Show what an account can buy, and for how much.", "grantflow topup options 0198c5…"))
+def options(
+    account_id: AccountId, *, as_json: AsJson = False, api_url: ApiUrl = DEFAULT_API_URL, token: Token = ""
+) -> None:
+    """Prints numbers of credits to choose from, and the bounds of any other."""
+    found = speak(api_url, token, lambda client: client.purchase_options(account_id))
+    if as_json:
+        print_json(found.to_wire())
+        return
+    rows = ((each.credits, money(each.amount_cents, found.currency)) for each in found.options)
+    print_table(("credits", "price"), rows, empty="nothing to choose from")
+    say(f"Or any number from {found.min_credits:,} to {found.max_credits:,}.")
+    say(f"Buy: `grantflow topup buy {account_id} CREDITS`")
 
 
 @app.command(help=help_with("List an account's payments, newest first.", "grantflow topup history 0198c5… --limit 20"))

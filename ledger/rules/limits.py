@@ -24,6 +24,8 @@ MAX_HOLD_SECONDS = 24 * 3600
 # A purchase by a person. Less is not worth a card's fee, more is a slip of the keyboard.
 MIN_PURCHASE_CREDITS = 500
 MAX_PURCHASE_CREDITS = 100_000
+# What people are offered to choose from, by the kind of account; whoever wants another number may have it.
+PURCHASE_PRESETS = {"user": (1_000, 2_500, 5_000, 10_000), "organization": (10_000, 25_000, 50_000, 100_000)}
 
 # What one auto top-up buys at most, while nobody watches, by the kind of account.
 MAX_TOP_UP_CREDITS = {"user": 10_000, "organization": 100_000}

@@ -47,6 +47,7 @@ RULES = [
     # The admin's repeat of the account's purchase finds it.
     Rule("POST", "/v1/accounts/{account}/purchases", 201, 403, 200, {"operationId": new_id(), "credits": 500}),
     Rule("GET", "/v1/accounts/{account}/purchases", 200, 403, 200),
+    Rule("GET", "/v1/accounts/{account}/purchase-options", 200, 403, 200),
     # What was granted was not bought.
     Rule("GET", "/v1/purchases/{operation}", 404, 404, 404),
     # The admin's repeat of the account's hold is another hold: it would obey another token.

@@ -213,3 +213,28 @@ async def test_two_processes_buy_an_id_once(api: RunningApi, second_api: Running
     answers = await asyncio.gather(*(_buy(each, account, operation_id) for each in (api, second_api) * 3))
     assert {bought["status"] for _, bought in answers} <= {"paid", "processing"}
     assert await balance_of(api, account) == 1000
+
+
+async def test_what_can_be_bought_is_offered_at_the_accounts_price(api: RunningApi, account: str) -> None:
+    offered = (await api.admin.get(f"/v1/accounts/{account}/purchase-options")).json()
+    assert offered == {
+        "accountId": account,
+        "minCredits": 500,
+        "maxCredits": 100_000,
+        "currency": "usd",
+        "options": [{"credits": credits, "amountCents": credits} for credits in (1_000, 2_500, 5_000, 10_000)],
+    }
+    # Whatever is offered can be bought, for so much, and so can the least; beyond the bounds is refused.
+    for credits in (*(each["credits"] for each in offered["options"]), offered["minCredits"], offered["maxCredits"]):
+        status, bought = await _buy(api, account, new_id(), credits)
+        assert (status, bought["status"], bought["amountCents"]) == (201, "paid", credits)
+    for credits in (offered["minCredits"] - 1, offered["maxCredits"] + 1):
+        assert (await _buy(api, account, new_id(), credits))[0] == 422
+
+
+async def test_organizations_are_offered_more(api: RunningApi) -> None:
+    account = await api.open_account(kind="organization")
+    offered = (await api.admin.get(f"/v1/accounts/{account}/purchase-options")).json()
+    assert [each["credits"] for each in offered["options"]] == [10_000, 25_000, 50_000, 100_000]
+    nobody = "01970000-0000-7000-8000-000000000001"
+    assert (await api.admin.get(f"/v1/accounts/{nobody}/purchase-options")).status_code == 404

@@ -55,6 +55,14 @@ async def test_on_below_the_threshold_warns(api: RunningApi, carded: str) -> Non
     assert (ran.code, "charged at once" in ran.err) == (0, True)
 
 
+async def test_options_are_listed_with_their_prices(api: RunningApi, account: str) -> None:
+    shown = await run(api, "topup", "options", account)
+    for words in ("2,500", "25.00 USD", "from 500 to 100,000"):
+        assert words in shown.out
+    listed = (await run(api, "topup", "options", account, "--json")).json
+    assert listed["options"][0] == {"credits": 1_000, "amountCents": 1_000}
+
+
 async def test_buying(api: RunningApi, carded: str) -> None:
     bought = await run(api, "topup", "buy", carded, "600")
     assert (bought.code, "operation id: cli-" in bought.err) == (0, True)

@@ -16,6 +16,7 @@ from ledger.paying import (
     find_repeated_purchase,
     open_purchase,
     payments_of_account,
+    purchase_options,
     read_payment,
     record_payment,
     renew_payment_key,
@@ -314,6 +315,18 @@ async def test_a_card_that_is_attached_anew_is_the_same_card(engine: AsyncEngine
     assert blocked.include(PaymentMethod("pm_new", "card", fingerprint="visa"))
     assert not blocked.include(PaymentMethod("pm_new", "card", fingerprint="amex"))
     assert not blocked.include(PaymentMethod("pm_new", "link"))
+
+
+async def test_what_is_offered_is_priced_and_rounded_up(database: Database, engine: AsyncEngine) -> None:
+    account_id = await open_user(engine)
+    async with session(database.owner_url) as owner:
+        await owner.execute("UPDATE accounts SET price_cents = 3, price_credits = 7, currency = 'eur'")
+    offered = await purchase_options(engine, account_id)
+    assert offered.currency == "eur"
+    assert offered.presets == [(1_000, 429), (2_500, 1_072), (5_000, 2_143), (10_000, 4_286)]
+    assert (await buy_credits(engine, account_id, credits=2_500)).amount_cents == 1_072
+    with pytest.raises(UnknownAccount):
+        await purchase_options(engine, NOBODY)
 
 
 async def test_what_is_blocked_for_good_stays_so_for_ever(database: Database, engine: AsyncEngine) -> None:
