@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AwareDatetime, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -36,13 +36,17 @@ class ClockOrder(ControlModel):
         return self
 
 
+def _id_of(named: Any) -> Any:
+    return named.get("id") if isinstance(named, dict) else named
+
+
 class TriggerOrder(ControlModel):
-    """Start something: what, on which object, and the trigger's own options."""
+    """Start something: what, on which object (its id, or the object as it was answered), and the trigger's options."""
 
     model_config = ConfigDict(extra="allow")
 
     event: str
-    object: str
+    object: Annotated[str, BeforeValidator(_id_of)]
 
 
 class WrongOrder(Exception):

@@ -46,6 +46,7 @@ TRIGGERS: dict[str, Trigger] = {
     "payment_intent.succeeded": ("id", {}, dashboard.succeed_payment),
     "payment_intent.payment_failed": ("id", {"code": Text()}, dashboard.fail_payment),
     "charge.refunded": ("id", {"amount": AMOUNT, "reason": REASON}, dashboard.refund_charge),
+    "refund.created": ("id", {"amount": AMOUNT, "reason": REASON}, dashboard.refund_charge),
     "refund.failed": ("id", {}, dashboard.fail_refund),
     "refund.succeeded": ("id", {}, dashboard.succeed_refund),
     "charge.dispute.created": (

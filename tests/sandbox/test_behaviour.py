@@ -162,6 +162,16 @@ async def test_a_person_in_the_dashboard_voids_a_grant(stand_in: StandIn, endpoi
     assert told.payload["request"] == {"id": None, "idempotency_key": None}
 
 
+async def test_a_trigger_takes_the_object_itself_as_well(stand_in: StandIn, http: httpx.AsyncClient) -> None:
+    grant = await stand_in.grant((await stand_in.customer()).id)
+    order = {"event": "billing.credit_grant.voided", "object": grant.to_dict()}
+    assert (await stand_in.control("trigger", order))["object"]["voided_at"] is not None
+    nothings: list[object] = [{}, None, 5, [grant.id]]
+    for nothing in nothings:
+        answer = await http.post(f"{stand_in.url}/_sandbox/trigger", json={**order, "object": nothing})
+        assert answer.status_code == 400, answer.text
+
+
 async def test_a_trigger_on_nothing_is_a_missing_resource(stand_in: StandIn, http: httpx.AsyncClient) -> None:
     order = {"event": "billing.credit_grant.voided", "object": "credgr_of_nobody"}
     answer = await http.post(f"{stand_in.url}/_sandbox/trigger", json=order)
