@@ -45,7 +45,7 @@ up: setup ## start everything and stay; Ctrl-C stops it, the data stays
 	@$(BIN)/grantflow up
 
 test: setup-tests ## the whole test suite, on real parts
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 soak: setup-tests ## the ledger against its model for long: args="--calls 100000 --seed 1"
 	@$(BIN)/python -m tests.proof.soak $(args)

@@ -26,6 +26,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # a server of their own, with its defaults.
 _FAST = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
 
+# Minutes each: where several processes share the suite, nobody should begin with one of these when the others are done.
+_LONG = (
+    "proof/test_mutants.py",
+    "faults/test_crash_at_every_step.py",
+    "faults/test_top_up_crashes.py",
+    "faults/test_webhook_storm.py",
+    "faults/test_killed_under_load.py",
+    "faults/test_parts_away.py",
+    "workflows/test_auto_topup_outages.py",
+    "local/test_image.py",
+)
+
 MIGRATED = "template_migrated"
 _WITH_CLOCK = "template_with_clock"
 
@@ -39,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "grantflow", deadline=None, derandomize=not seeded, database=None, print_blob=True
     )
     hypothesis.settings.load_profile("grantflow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process that shares the suite with others, the longest files come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: not str(item.path).endswith(_LONG))
 
 
 @dataclass(frozen=True)
