@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from api.once import make_once
 from api.parts import Parts
-from gateways.temporal.flows import FlowUnavailable
 from ledger.balances import read_balance
 from ledger.granting import find_repeated_grant
 from ledger.rules.orders import check_expiry, check_operation_id, check_order
@@ -31,22 +31,9 @@ async def grant_once(parts: Parts, order: GrantOrder) -> Granted:
         return Granted(repeated, created=False)
     balance = await read_balance(parts.engine, order.account_id)
     check_expiry(order, balance.now)
-    return await _by_workflow(parts, order)
-
-
-async def _by_workflow(parts: Parts, order: GrantOrder) -> Granted:
-    try:
-        grant = await parts.flows.grant(order)
-    except FlowUnavailable:
-        # The answer is lost; the grant need not be.
-        found = await find_repeated_grant(parts.engine, order)
-        if found is None:
-            raise
-        return Granted(found, created=found.created_by_request == order.request_id)
-    if grant.created_by_request == order.request_id:
-        return Granted(grant, created=True)
-    # Another call with the same id was first. Whether its payload was ours, the database knows.
-    same = await find_repeated_grant(parts.engine, order)
-    if same is None:
-        raise FlowUnavailable("The grant was made by another call and can't be read yet.")
-    return Granted(same, created=False)
+    grant, created = await make_once(
+        lambda: parts.flows.grant(order),
+        lambda: find_repeated_grant(parts.engine, order),
+        lambda made: made.created_by_request == order.request_id,
+    )
+    return Granted(grant, created=created)

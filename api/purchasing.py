@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from api.once import make_once
 from api.parts import Parts
 from api.wire.purchases import payment_fields
-from gateways.temporal.flows import FlowUnavailable
 from ledger.granting import find_grant
 from ledger.paying import find_repeated_purchase
 from messages.payments import Payment, PurchaseOrder
@@ -27,21 +27,12 @@ async def purchase_once(parts: Parts, order: PurchaseOrder) -> Purchased:
     repeated = await find_repeated_purchase(parts.engine, order)
     if repeated is not None:
         return Purchased(repeated, created=False)
-    try:
-        payment = await parts.flows.purchase(order)
-    except FlowUnavailable:
-        # The answer is lost; the payment need not be.
-        found = await find_repeated_purchase(parts.engine, order)
-        if found is None:
-            raise
-        return Purchased(found, created=found.request_id == order.request_id)
-    if payment.request_id == order.request_id:
-        return Purchased(payment, created=True)
-    # Another call with the same id was first. Whether its payload was ours, the database knows.
-    same = await find_repeated_purchase(parts.engine, order)
-    if same is None:
-        raise FlowUnavailable("The purchase was made by another call and can't be read yet.")
-    return Purchased(same, created=False)
+    payment, created = await make_once(
+        lambda: parts.flows.purchase(order),
+        lambda: find_repeated_purchase(parts.engine, order),
+        lambda made: made.request_id == order.request_id,
+    )
+    return Purchased(payment, created=created)
 
 
 async def shown_payment(parts: Parts, payment: Payment) -> dict[str, object]:
