@@ -13,7 +13,7 @@ from ledger.granting import find_taken, grant_operation
 from ledger.rules.errors import IdempotencyConflict, UnknownAccount
 from ledger.rules.limits import (
     DECLINES_WITHIN_DAYS,
-    MAX_DECLINES_PER_METHOD,
+    MAX_DECLINES_PER_CARD,
     MAX_PURCHASE_CREDITS,
     MIN_PURCHASE_CREDITS,
     PURCHASE_PRESETS,
@@ -200,7 +200,7 @@ async def read_blocked_methods(tx: AsyncConnection, account_id: UUID) -> Blocked
     return await rows.declined_methods(
         tx,
         account_id,
-        at_most=MAX_DECLINES_PER_METHOD,
+        at_most=MAX_DECLINES_PER_CARD,
         within=timedelta(days=DECLINES_WITHIN_DAYS),
     )
 

@@ -35,5 +35,5 @@ MAX_MONTHLY_LIMIT_CENTS = 100_000_000
 
 # The card networks count declined attempts on a card (Visa 15 in 30 days, Mastercard 35): well before that we stop.
 # https://docs.stripe.com/declines/card#network-rules
-MAX_DECLINES_PER_METHOD = 10
+MAX_DECLINES_PER_CARD = 10
 DECLINES_WITHIN_DAYS = 30

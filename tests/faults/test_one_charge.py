@@ -14,7 +14,7 @@ from ledger.transaction import open_engine
 from local.ports import free_ports
 from settings import asyncpg_url
 from tests.faults.conftest import ADMIN_TOKEN, Stack
-from tests.faults.shop import Shop, seen
+from tests.faults.shop import VISA, Shop, seen
 from tests.faults.up import Up
 
 
@@ -137,4 +137,33 @@ async def test_a_crossing_whose_trigger_was_lost_is_found_by_the_sweep(shop: Sho
         return True if (await shop.balance(account))["netBalance"] == 2000 else None
 
     await seen(topped_up, seconds=90)
+    assert len(await shop.intents(account)) == 1
+
+
+async def test_a_lost_card_is_not_charged_again_when_it_is_attached_anew(shop: Shop) -> None:
+    lost = "pm_card_chargeCustomerFailLostCard"
+    account = await shop.account(card=lost, credits=600)
+    await shop.switch_on(account)
+    await shop.spend(account, 200)
+
+    async def off() -> bool | None:
+        return None if (await shop.auto_topup(account))["enabled"] else True
+
+    await seen(off)
+    answers = []
+    for again in (lost, VISA):
+        await shop.ok("PUT", f"/v1/accounts/{account}/payment-method", {"paymentMethodId": again})
+        choice = {"enabled": True, "threshold": 500, "target": 2000}
+        answers.append(await shop.api.put(f"/v1/accounts/{account}/auto-topup", json=choice))
+    assert [answer.status_code for answer in answers] == [402, 200], [answer.text for answer in answers]
+    assert answers[0].json()["code"] == "auto-topup-no-payment-method"
+
+
+async def test_nor_is_it_charged_for_a_purchase(shop: Shop) -> None:
+    account = await shop.account(card="pm_card_chargeCustomerFailLostCard")
+    assert (await shop.buy(account, 500))["error"] == "payment-declined"
+    card = {"paymentMethodId": "pm_card_chargeCustomerFailLostCard"}
+    await shop.ok("PUT", f"/v1/accounts/{account}/payment-method", card)
+    # Its owner gets the page instead.
+    assert (await shop.buy(account, 500))["status"] == "requires-action"
     assert len(await shop.intents(account)) == 1
