@@ -63,8 +63,10 @@ IN_LINE = timedelta(seconds=12)
 FIRST_BANK_LOOK = timedelta(minutes=1)
 LONGEST_BANK_LOOK = timedelta(hours=6)
 
-# A hosted page or an authentication that its owner has left open: Stripe closes its pages after a day.
+# A hosted page or an authentication that its owner has left open: most pay within minutes, and Stripe closes its pages
+# after a day. Where no webhook tells of it, Stripe is asked, and each pause is twice the one before.
 OWNER_LOOK = timedelta(hours=1)
+LONGEST_OWNER_LOOK = timedelta(hours=1)
 OWNER = timedelta(hours=25)
 
 # Stripe tells of one refund by several events, and of many by a burst: what comes within so long is one reason to ask

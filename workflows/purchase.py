@@ -185,11 +185,16 @@ class PurchaseWorkflow:
         )
 
     async def _wait_for_owner(self, payment: Payment) -> Payment:
-        """Looks after each webhook, and every hour, what the owner has done; one who does nothing has a day."""
+        """Looks after each webhook, and by itself less and less often, what the owner has done; one who does nothing
+        has a day."""
         until = workflow.now() + patience.OWNER
+        look = patience.OWNER_LOOK
         while payment.state is PaymentState.REQUIRES_ACTION:
             self._say("Waiting for the owner to pay or to authenticate.")
-            told = await self._carrier.wait(patience.OWNER_LOOK)
+            told = await self._carrier.wait(look)
+            if not told:
+                # Only a look of its own makes them fewer: somebody who tells of nothing again and again does not.
+                look = min(2 * look, patience.LONGEST_OWNER_LOOK)
             self._carrier.asks()
             seen = await self._look(payment)
             if seen is not None:

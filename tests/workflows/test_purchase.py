@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError
 from gateways.temporal.answers import FlowRefused
 from messages.failures import Failure
 from messages.payments import NoticeKind, Payment, PaymentError, PaymentState, PaymentStatus
-from tests.workflows.payment_flow import PaymentFlow
+from tests.workflows.clock import REAL_POLL_SECONDS
+from tests.workflows.payment_flow import REAL_SECONDS, PaymentFlow
 from tests.workflows.stripe_payments_fake import (
     BAD_CARD,
     DECLINES,
@@ -24,6 +25,8 @@ from tests.workflows.stripe_payments_fake import (
 )
 
 HOUR = timedelta(hours=1, seconds=2)
+# Just longer than the first pause after which an open page is looked at.
+FIRST_LOOK = timedelta(seconds=32)
 # Longer than an outage is waited for, with the looks after it.
 GIVEN_UP = timedelta(minutes=10, seconds=35)
 
@@ -57,7 +60,21 @@ async def test_a_hosted_page_that_is_paid_without_a_webhook_is_found(long_money:
     long_money.stripe.methods = []
     await long_money.buy()
     long_money.stripe.pay_page()
-    await long_money.until(lambda: long_money.books.only.state is PaymentState.PAID, after=HOUR)
+    await long_money.until(lambda: long_money.books.only.state is PaymentState.PAID, after=FIRST_LOOK)
+
+
+async def test_a_hosted_page_is_looked_at_less_and_less_often_and_nobody_who_tells_of_nothing_changes_that(
+    long_money: PaymentFlow,
+) -> None:
+    long_money.stripe.methods = []
+    payment = await long_money.buy()
+    for told in range(3):
+        await _has_paused(long_money, times=told + 1)
+        await long_money.webhook(payment)
+    assert await _has_paused(long_money, times=4) == [30, 30, 30, 30]
+    await long_money.pass_time(timedelta(hours=5))
+    pauses = (await _has_paused(long_money, times=13))[4:13]
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
 async def test_a_webhook_of_a_hosted_page_whose_run_was_lost_grants_at_once(money: PaymentFlow) -> None:
@@ -282,6 +299,18 @@ async def _begins(money: PaymentFlow) -> asyncio.Task[Payment]:
     waiting = asyncio.create_task(money.buy_patiently())
     await money.until(lambda: money.books.payments != [])
     return waiting
+
+
+async def _has_paused(money: PaymentFlow, *, times: int) -> list[float]:
+    """How long the workflow has waited each time for its owner, in seconds, once it has begun to so often."""
+    async with asyncio.timeout(REAL_SECONDS):
+        while True:
+            history = await money.handle.fetch_history()
+            timers = [each for each in history.events if each.HasField("timer_started_event_attributes")]
+            pauses = [each.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta() for each in timers]
+            if len(pauses) >= times:
+                return [pause.total_seconds() for pause in pauses]
+            await asyncio.sleep(REAL_POLL_SECONDS)
 
 
 async def _processing(money: PaymentFlow) -> Payment:
