@@ -65,7 +65,7 @@ LONGEST_BANK_LOOK = timedelta(hours=6)
 
 # A hosted page or an authentication that its owner has left open: most pay within minutes, and Stripe closes its pages
 # after a day. Where no webhook tells of it, Stripe is asked, and each pause is twice the one before.
-OWNER_LOOK = timedelta(hours=1)
+OWNER_LOOK = timedelta(seconds=30)
 LONGEST_OWNER_LOOK = timedelta(hours=1)
 OWNER = timedelta(hours=25)
 
