@@ -25,6 +25,7 @@ from ledger.rules.reversing import (
     credits_reversed,
     give_back,
     in_turn,
+    moves_against,
     set_aside,
     take,
 )
@@ -68,13 +69,12 @@ async def reverse_payment(
             return _unchanged(purchase, booked, kept, net=found.balance - found.debt), None
         entries = await book(tx, account, found, request_id=request_id)
         step = await _moved(tx, _Step(account, purchase, target, booked, found, _revoked(purchase, found)))
-        reversal = step.reversal()
-        await _claim(tx, step, reversal, actor=actor, request_id=request_id)
+        await _claim(tx, step, step.reversal(), actor=actor, request_id=request_id)
         seq = await _write(tx, step)
         entries += [_entry(step, movement) for movement in step.movements]
         origin = Origin(account_id=account.account_id, seq=seq, actor=actor, request_id=request_id)
         await write_entries(tx, origin, entries, balance_before=account.balance - account.debt)
-        return reversal, AccountChange(account_id=account.account_id, seq=seq)
+        return step.reversal(), AccountChange(account_id=account.account_id, seq=seq)
 
     reversal, change = await with_serializable_transaction(engine, work, what="reverse", account_id=purchase.account_id)
     if change is not None:
@@ -134,6 +134,8 @@ class _Step:
     taken: int = 0
     given_back: int = 0
     debt_incurred: int = 0
+    against: bool = False
+    switched_off: bool = False
 
     @property
     def number(self) -> int:
@@ -185,6 +187,8 @@ class _Step:
             changed=True,
             changes=self.number,
             restored_operation_id=None if self.restored is None else self.restored.operation_id,
+            against=self.against,
+            switched_off=self.switched_off,
         )
 
 
@@ -336,7 +340,9 @@ async def _write(tx: AsyncConnection, step: _Step) -> int:
         changes=step.number,
     )
     await rows.write_reversal(tx, step.purchase.payment_id, booked, now=account.now)
-    if step.taken or step.debt_incurred or step.freeze is not None:
+    was = step.booked
+    step.against = moves_against(target, reversed_cents=was.reversed_cents, frozen_cents=was.frozen_cents)
+    if step.against:
         await _switch_off(tx, step)
     return await change_account(
         tx, account, debt=purse.debt, balance=found.balance, held=purse.held, next_expiry=found.next_expiry
@@ -345,11 +351,10 @@ async def _write(tx: AsyncConnection, step: _Step) -> int:
 
 async def _switch_off(tx: AsyncConnection, step: _Step) -> None:
     """Whoever takes money back, or may, is not charged again unasked: in the same transaction, whatever comes after."""
-    message = (
-        f"A payment has been reversed ({step.target.reason or 'at Stripe'}). Switch it on again when that is settled."
-    )
-    account_id = step.account.account_id
-    if await top_up_rows.write_disabled(tx, account_id, reason=PaymentError.REVERSED, message=message):
+    reason, account_id = step.target.reason or "at Stripe", step.account.account_id
+    message = f"A payment has been reversed ({reason}). Switch it on again when that is settled."
+    step.switched_off = await top_up_rows.write_disabled(tx, account_id, reason=PaymentError.REVERSED, message=message)
+    if step.switched_off:
         await top_up_rows.write_threshold(tx, account_id, None)
 
 

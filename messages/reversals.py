@@ -27,7 +27,8 @@ class Reversal:
     and owes ``debt_incurred`` for what nobody could pay, or has given back ``given_back``, of which debt took its part
     first. What the purchase had no room for is on a new grant of the id ``restored_operation_id``. ``net`` is the
     account's live credits less debt, after it. ``changed`` is false for a target that was booked before; ``changes``
-    counts how often what is booked for the payment has changed.
+    counts how often what is booked for the payment has changed. ``against``: this call has moved money against the
+    account, whatever credits there were. ``switched_off``: auto top-up was on, and this call has switched it off.
     """
 
     payment_id: str
@@ -42,6 +43,8 @@ class Reversal:
     changed: bool
     changes: int
     restored_operation_id: str | None = None
+    against: bool = False
+    switched_off: bool = False
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class PaymentReversalWorkflow:
             heard = self._heard
             standing = await self._ask()
             reversal = await self._book(standing)
-            if reversal is None and _is_reversed(standing) and workflow.now() < until:
+            if reversal is None and _is_against(target_of(standing)) and workflow.now() < until:
                 self._say("Waiting for the credits of the payment, to take them back.")
                 await self._wait(heard, look)
                 look = min(2 * look, patience.LONGEST_GRANT_LOOK)
@@ -71,29 +71,32 @@ class PaymentReversalWorkflow:
         """None where the payment has given no credits (yet), or where it failed: who carries it sees to that."""
         if standing.failed or standing.paid_cents == 0:
             return None
+        target = target_of(standing)
         try:
-            reversal = await in_ledger(PaymentLedgerSteps.reverse_payment, target_of(standing))
+            reversal = await in_ledger(PaymentLedgerSteps.reverse_payment, target)
         except ApplicationError as error:
             if error.type != Failure.UNKNOWN_PAYMENT:
                 raise
             return None
         if reversal.changes:
-            await self._tell(reversal, standing)
+            await self._tell(reversal, target)
         self._say(f"Booked: {reversal.reversed_credits:,} credits reversed, {reversal.frozen_credits:,} frozen.")
         return reversal
 
-    async def _tell(self, reversal: Reversal, standing: PaymentStanding) -> None:
-        """Tells each change once, and one that was booked before as well: its answer may have been lost."""
-        message = reversed_words(reversal, _reason(standing))
-        taken = bool(reversal.taken or reversal.debt_incurred or reversal.frozen_credits)
+    async def _tell(self, reversal: Reversal, target: ReversalTarget) -> None:
+        """Tells each change once, and one that was booked before as well: its answer may have been lost.
+
+        What such a change has done is not known any more; that money is gone or frozen now is said as a reversal.
+        """
+        against = reversal.against if reversal.changed else _is_against(target)
         await in_ledger(
             PaymentLedgerSteps.give_notice,
             NoticeOrder(
                 account_id=reversal.account_id,
                 kind=NoticeKind.PAYMENT_REVERSED,
                 subject=f"{self._payment_id}/{reversal.changes}",
-                message=message,
-                error=PaymentError.REVERSED if taken else None,
+                message=reversed_words(reversal, target, against=against),
+                error=PaymentError.REVERSED if against else None,
             ),
         )
 
@@ -122,8 +125,7 @@ def target_of(standing: PaymentStanding) -> ReversalTarget:
     return ReversalTarget(standing.payment_intent_id, paid, gone, frozen, _reason(standing))
 
 
-def _is_reversed(standing: PaymentStanding) -> bool:
-    target = target_of(standing)
+def _is_against(target: ReversalTarget) -> bool:
     return bool(target.reversed_cents or target.frozen_cents)
 
 

@@ -1,7 +1,7 @@
 """What payments and their reversals say of themselves, in plain words for their owners."""
 
 from messages.payments import Decline, Payment, StripePayment
-from messages.reversals import Reversal
+from messages.reversals import Reversal, ReversalTarget
 
 
 def money(cents: int, currency: str) -> str:
@@ -70,29 +70,45 @@ def wrong_amount(payment: Payment, seen: StripePayment) -> str:
 
 def reversed_late(payment: Payment, reversal: Reversal) -> str:
     """A payment failed after its credits were given."""
-    return f"The payment of {_price(payment)} has failed after all. {taken_back(reversal)} Auto top-up is off."
+    return f"The payment of {_price(payment)} has failed after all. {taken_back(reversal)}"
 
 
-def taken_back(reversal: Reversal) -> str:
-    """What a reversal has done. One that was booked before its answer was lost can't say how much of it is owed."""
-    if not reversal.changed:
-        return f"{reversal.reversed_credits:,} credits were taken back."
-    owed = f", and {reversal.debt_incurred:,} that were spent are owed" if reversal.debt_incurred else ""
-    return f"{reversal.taken:,} credits were taken back{owed}."
-
-
-def reversed_words(reversal: Reversal, reason: str) -> str:
-    """What has become of the credits of a payment that was refunded or disputed."""
+def taken_back(reversal: Reversal, *, frozen_cents: int = 0) -> str:
+    """What a reversal has done, and what there is to do. One that was booked before its answer was lost can't say how
+    much of it is owed, nor whether it has switched auto top-up off."""
+    parts = []
     if reversal.given_back:
-        return f"A payment has been restored ({reason}): {reversal.given_back:,} credits were given back."
-    if not reversal.reversed_credits and not reversal.frozen_credits:
-        return f"A payment has been restored ({reason})."
-    parts = [f"A payment has been reversed ({reason})."]
-    if reversal.taken or reversal.debt_incurred or (reversal.reversed_credits and not reversal.changed):
-        parts.append(taken_back(reversal))
+        parts.append(f"{reversal.given_back:,} credits were given back.")
+    if reversal.taken:
+        owed = f", and {reversal.debt_incurred:,} that were spent are owed" if reversal.debt_incurred else ""
+        parts.append(f"{reversal.taken:,} credits were taken back{owed}.")
+    elif reversal.debt_incurred:
+        parts.append(f"{reversal.debt_incurred:,} credits that were spent are owed.")
+    elif reversal.reversed_credits and not reversal.changed:
+        parts.append(f"{reversal.reversed_credits:,} credits were taken back.")
     if reversal.frozen_credits:
         parts.append(f"{reversal.frozen_credits:,} credits are frozen while the dispute is open.")
+    elif frozen_cents:
+        parts.append("No credits were left to freeze.")
+    if not parts:
+        parts.append("No credits were taken back: they had been revoked before, or it was less than a credit.")
+    if reversal.switched_off:
+        parts.append("Auto top-up is off; switch it on again when that is settled.")
+    elif not reversal.changed:
+        parts.append("Auto top-up may have been switched off; switch it on again when that is settled.")
+    else:
+        parts.append("Write to support if you did not expect that.")
     return " ".join(parts)
+
+
+def reversed_words(reversal: Reversal, target: ReversalTarget, *, against: bool) -> str:
+    """What has become of the credits of a payment that was refunded or disputed: ``against`` the account, or for it."""
+    if against:
+        what = f"reversed ({target.reason})" if target.reversed_cents else "disputed"
+        return f"A payment has been {what}. {taken_back(reversal, frozen_cents=target.frozen_cents)}"
+    given_back = f": {reversal.given_back:,} credits were given back" if reversal.given_back else ""
+    frozen = f" {reversal.frozen_credits:,} are frozen while the dispute is open." if reversal.frozen_credits else ""
+    return f"A payment has been restored ({target.reason}){given_back}.{frozen}"
 
 
 def _mend(payment: Payment) -> str:

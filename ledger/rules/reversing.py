@@ -37,6 +37,13 @@ def check_target(target: ReversalTarget) -> None:
     check_text("reason", target.reason, longest=MAX_REASON_LENGTH)
 
 
+def moves_against(target: ReversalTarget, *, reversed_cents: int, frozen_cents: int) -> bool:
+    """Whether money moves against the account, of which so much was reversed and frozen before: more is gone for good,
+    or more is out of reach. Credits don't matter: they may have been spent, or revoked, before."""
+    before, now = reversed_cents + frozen_cents, target.reversed_cents + target.frozen_cents
+    return target.reversed_cents > reversed_cents or now > before
+
+
 def credits_reversed(principal: int, *, paid_cents: int, reversed_cents: int) -> int:
     """How many of a grant's ``principal`` credits go back with so much of the money: rounded down, all with all."""
     return principal * reversed_cents // paid_cents

@@ -120,6 +120,32 @@ async def test_a_dispute_freezes_takes_and_gives_back(shop: Shop) -> None:
     await balance_is(shop, account, held=0, remainingBalance=600, debt=0, netBalance=600)
 
 
+async def test_a_dispute_of_what_is_spent_switches_off_and_the_next_spend_charges_nobody(shop: Shop) -> None:
+    account = await shop.account()
+    intent = await bought(shop, account)
+    assert (await shop.spend(account, 1000)).status_code == 200
+    await shop.switch_on(account, threshold=0, target=1000)
+    async with shop.listening(account) as listener:
+        await shop.trigger("charge.dispute.created", intent)
+
+        async def told() -> list[dict[str, Any]] | None:
+            return listener.errors or None
+
+        [error] = await seen(told)
+        assert error["error"] == "payment-reversed"
+        assert error["message"] == (
+            "A payment has been disputed. No credits were left to freeze. "
+            "Auto top-up is off; switch it on again when that is settled."
+        )
+        settings = await shop.auto_topup(account)
+        assert (settings["enabled"], settings["disabledReason"]) == (False, "payment-reversed")
+        refused = await shop.spend(account, 400)
+        assert refused.status_code == 402, refused.text
+        await asyncio.sleep(2)
+        assert len(listener.errors) == 1
+    assert [each["id"] for each in await shop.intents(account)] == [intent]
+
+
 async def test_an_inquiry_freezes_and_takes_nothing(shop: Shop) -> None:
     account = await shop.account()
     intent = await bought(shop, account)

@@ -9,10 +9,12 @@ from ledger.consuming import ConsumeOrder
 from ledger.explaining import explain
 from ledger.revoking import revoke_grant
 from ledger.rules.errors import InvalidOrder, UnknownPayment
+from ledger.topping_up import read_auto_topup
 from ledger.verifying import verify_page
 from messages.grants import GrantType
 from tests.conftest import Database
 from tests.store.holding import MINUTE, do, hold, release
+from tests.store.paying import choose
 from tests.store.reversing import PAYMENT, booked, buy, left, reverse, roll_over
 from tests.store.support import assert_books_balance, count, entries, grant, open_user, owe, session
 
@@ -42,12 +44,8 @@ async def test_a_payment_that_fails_late_takes_what_is_left_and_the_rest_is_owed
     assert (done.taken, done.debt_incurred, done.given_back) == (60, 40, 0)
     assert (done.reversed_credits, done.frozen_credits, done.net, done.changed) == (100, 0, -40, True)
     assert await booked(database, account_id) == [("reversed", -60, "bought"), ("reversed", -40, None)]
-    assert await entries(database, account_id) == [
-        ("granted", 100, 100),
-        ("consumed", -40, 60),
-        ("reversed", -60, 0),
-        ("reversed", -40, -40),
-    ]
+    written = [("granted", 100, 100), ("consumed", -40, 60), ("reversed", -60, 0), ("reversed", -40, -40)]
+    assert await entries(database, account_id) == written
     balance = await read_balance(engine, account_id)
     assert (balance.debt, balance.net, balance.usage) == (40, -40, 40)
     await assert_right(database, engine)
@@ -63,11 +61,8 @@ async def test_what_is_missing_is_taken_from_other_credits_in_burn_order(
     await grant(engine, account_id, "free", 20, GrantType.FREE)
     done = await reverse(engine, 1000)
     assert (done.taken, done.debt_incurred, done.net) == (100, 0, 10)
-    assert await booked(database, account_id) == [
-        ("reversed", -60, "bought"),
-        ("reversed", -20, "free"),
-        ("reversed", -20, "admin"),
-    ]
+    taken = [("reversed", -60, "bought"), ("reversed", -20, "free"), ("reversed", -20, "admin")]
+    assert await booked(database, account_id) == taken
     await assert_right(database, engine)
 
 
@@ -252,11 +247,8 @@ async def test_what_was_rolled_over_is_taken_where_it_went(database: Database, e
     await roll_over(database, "rolled", "twice")
     done = await reverse(engine, 900)
     assert (done.taken, done.debt_incurred) == (90, 0)
-    assert await booked(database, account_id) == [
-        ("reversed", -30, "rolled"),
-        ("reversed", -30, "twice"),
-        ("reversed", -30, "other"),
-    ]
+    taken = [("reversed", -30, "rolled"), ("reversed", -30, "twice"), ("reversed", -30, "other")]
+    assert await booked(database, account_id) == taken
     await assert_right(database, engine)
 
 
@@ -370,20 +362,37 @@ async def test_the_past_of_a_freeze_is_explained(database: Database, engine: Asy
     await assert_right(database, engine)
 
 
+@pytest.mark.parametrize("spent", [True, False])
+async def test_the_money_switches_auto_top_up_off_whatever_credits_there_were(engine: AsyncEngine, spent: bool) -> None:
+    account_id = await open_user(engine)
+    await buy(engine, account_id)
+    if spent:
+        await spend(engine, account_id, 100)
+    else:
+        await revoke_grant(engine, "bought", reason="", actor="operator", request_id="")
+    disputed, refunded, part, more = (0, 1000), (1000, 0), (400, 0), (500, 100)
+    story = [(disputed, True), (disputed, False), ((0, 0), False), (refunded, True), (part, False), (more, True)]
+    # Then the bank gives back what is disputed still, and withdraws it after all.
+    for cents, against in [*story, ((0, 600), False), ((600, 0), True), ((0, 0), False)]:
+        await choose(engine, account_id)
+        done = await reverse(engine, *cents)
+        assert (done.against, done.switched_off) == (against, against), cents
+        assert (await read_auto_topup(engine, account_id)).enabled is not against
+    await choose(engine, account_id, enabled=False)
+    done = await reverse(engine, *refunded)
+    assert (done.against, done.switched_off) == (True, False)
+
+
 async def test_a_payment_without_a_grant_is_unknown(engine: AsyncEngine) -> None:
     with pytest.raises(UnknownPayment) as unknown:
         await reverse(engine, 1000)
     assert (unknown.value.payment_id, unknown.value.code, unknown.value.retryable) == (PAYMENT, "not-found", False)
 
 
-@pytest.mark.parametrize(
-    ("paid", "reversed_cents", "frozen"), [(0, 0, 0), (10, -1, 0), (10, 11, 0), (10, 5, 6), (10, 5, -1)]
-)
-async def test_amounts_that_no_payment_has_are_refused(
-    engine: AsyncEngine, paid: int, reversed_cents: int, frozen: int
-) -> None:
+@pytest.mark.parametrize("cents", [(0, 0, 0), (10, -1, 0), (10, 11, 0), (10, 5, 6), (10, 5, -1)])
+async def test_amounts_that_no_payment_has_are_refused(engine: AsyncEngine, cents: tuple[int, int, int]) -> None:
     with pytest.raises(InvalidOrder):
-        await reverse(engine, reversed_cents, frozen, paid=paid)
+        await reverse(engine, *cents[1:], paid=cents[0])
     for name in ("", "pi/1", "p" * 101):
         with pytest.raises(InvalidOrder):
             await reverse(engine, 1, payment_id=name)
