@@ -35,16 +35,28 @@ class TopUpFlows(Protocol):
     async def top_up(self, account_id: str, demand: TopUpDemand) -> TopUpOutcome: ...
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
+class Want:
+    """A request that lacks credits: the operation that it is about, and what that needs in all."""
+
+    operation_id: str
+    credits: int
+    request_id: str = ""
+
+
 class _Question:
-    """What the waiting requests of an account ask for together. One that comes too late to raise ``needed`` still
-    hears the answer, and tries again with what is there then."""
+    """What the waiting requests of an account ask for together. One that comes when it has been asked still hears the
+    answer, tries again with what is there then, and asks anew if it has to. A request that was sent twice is one."""
 
-    demand: TopUpDemand
+    def __init__(self) -> None:
+        self._wants: dict[str, Want] = {}
 
-    def join(self, demand: TopUpDemand) -> None:
-        if demand.needed > self.demand.needed:
-            self.demand = demand
+    def join(self, want: Want) -> None:
+        self._wants.setdefault(want.operation_id, want)
+
+    def demand(self) -> TopUpDemand:
+        first, *others = self._wants.values()
+        return TopUpDemand(first.credits, first.request_id, [each.credits for each in others])
 
 
 class TopUpDesk:
@@ -81,26 +93,30 @@ class TopUpDesk:
         if not self._background.start(self._signal(account_id)):
             _log.warning("The top-up of %s waits for the sweep: too much is under way.", account_id)
 
-    async def top_up(self, account_id: str, demand: TopUpDemand) -> TopUpOutcome | None:
-        """Waits some seconds for a top-up, and says what came of it.
+    def deadline(self) -> float:
+        """Until when a request that comes now may wait, by the event loop's clock."""
+        return asyncio.get_running_loop().time() + self._wait_seconds
 
-        None where there was nobody to ask, or no answer: auto top-up is off, or Temporal or the ledger is away.
+    async def top_up(self, account_id: str, want: Want, *, deadline: float) -> TopUpOutcome | None:
+        """Waits for a top-up, until the deadline at most, and says what came of it.
+
+        None where there was nobody to ask: auto top-up is off, or Temporal or the ledger is away.
         """
         asked = self._asked.get(account_id)
         if asked is None:
-            question = _Question(demand)
+            question = _Question()
             task = asyncio.create_task(self._ask(account_id, question))
             self._asked[account_id] = (question, task)
             task.add_done_callback(lambda _: self._asked.pop(account_id))
         else:
             question, task = asked
-            question.join(demand)
+        question.join(want)
         try:
             # Whoever goes away takes only himself: the others still wait for the answer.
-            async with asyncio.timeout(self._wait_seconds):
+            async with asyncio.timeout_at(deadline):
                 return await asyncio.shield(task)
         except TimeoutError:
-            return None
+            return TopUpOutcome(message="it takes longer than a request may wait. Ask again.")
 
     async def _ask(self, account_id: str, question: _Question) -> TopUpOutcome | None:
         try:
@@ -109,7 +125,7 @@ class TopUpDesk:
                 return None
             if chosen.not_before is not None:
                 return _limit_reached(chosen.not_before)
-            outcome = await self._flows.top_up(account_id, question.demand)
+            outcome = await self._flows.top_up(account_id, question.demand())
         except (FlowUnavailable, FlowRefused, LedgerError) as error:
             TOP_UPS_ASKED.labels("unavailable").inc()
             _log.warning("A request of %s could not wait for a top-up: %s", account_id, error)

@@ -191,7 +191,7 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
         price=account.price,
         net=found.balance - found.debt,
         remaining=found.balance - found.held,
-        needed=question.needed,
+        needs=question.needs,
         spent_cents=await payment_rows.top_up_cents_since(tx, account.account_id, began),
     )
     if isinstance(bought, NoTopUp):

@@ -128,20 +128,26 @@ class TopUpOrder:
 
 @dataclass(frozen=True)
 class TopUpDemand:
-    """Somebody wants a top-up: a balance has fallen below the threshold, or a request needs ``needed`` credits that
-    are not there (0: no request waits)."""
+    """Somebody wants a top-up: a balance has fallen below the threshold, or requests need credits that are not there:
+    ``needed`` the first (0: no request waits), and so many each of the ``others`` that ask together with it."""
 
     needed: int = 0
     request_id: str = ""
+    others: list[int] = field(default_factory=list)
+
+    def needs(self) -> list[int]:
+        """What each of the requests needs."""
+        return [need for need in (self.needed, *self.others) if need]
 
 
 @dataclass(frozen=True)
 class TopUpQuestion:
-    """Whether the account is to be topped up now. ``operation_id`` is the new attempt's, if there is to be one."""
+    """Whether the account is to be topped up now. ``operation_id`` is the new attempt's, if there is to be one;
+    ``needs`` are the credits that each of the waiting requests needs."""
 
     account_id: str
     operation_id: str
-    needed: int
+    needs: list[int]
     request_id: str
 
 

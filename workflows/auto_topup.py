@@ -31,9 +31,10 @@ from workflows.payment_words import declined, limit_reached, money, no_method
 
 @dataclass
 class _Waiting:
-    """A demand, and what came of it once that is known."""
+    """A demand, and what came of it once that is known; ``in_line``: a request waits for it."""
 
     demand: TopUpDemand
+    in_line: bool = False
     outcome: TopUpOutcome | None = None
 
 
@@ -45,12 +46,14 @@ class AutoTopupWorkflow:
     def __init__(self, order: TopUpOrder) -> None:
         self._account_id = order.account_id
         self._waiting: list[_Waiting] = []
-        self._carrier = Carrier(self._answer)
+        self._hurries = False
+        self._carrier = Carrier(self._answer, is_urgent=self._somebody_waits)
         self._doing = "Begins."
 
     @workflow.run
     async def run(self, order: TopUpOrder) -> str:
         """Decides, charges, grants and waits for the confirmation, until nobody wants more."""
+        self._hurries = workflow.patched("requests-hurry")
         self._say("Looks whether the balance is below the threshold.")
         while True:
             await self._round()
@@ -71,17 +74,19 @@ class AutoTopupWorkflow:
     @workflow.update(name=names.TOP_UP)
     async def top_up(self, demand: TopUpDemand) -> TopUpOutcome:
         """A request waits for credits; it is answered as soon as they are there, or will not be."""
-        mine = _Waiting(demand)
+        mine = _Waiting(demand, in_line=True)
         self._waiting.append(mine)
         try:
             await workflow.wait_condition(
-                lambda: mine.outcome is not None,
+                lambda: mine.outcome is not None or self._nothing_comes_soon(),
                 timeout=patience.IN_LINE,
                 timeout_summary="then the request is refused",
             )
         except TimeoutError:
             mine.outcome = TopUpOutcome(message="The top-up is under way and takes longer.")
-        return mine.outcome or TopUpOutcome()
+        if mine.outcome is None:
+            mine.outcome = TopUpOutcome(message="The bank has not answered to the latest top-up; the next one waits.")
+        return mine.outcome
 
     @workflow.signal(name=names.PAYMENT_SUCCEEDED)
     def payment_succeeded(self, event: PaymentEvent) -> None:
@@ -107,7 +112,7 @@ class AutoTopupWorkflow:
             TopUpQuestion(
                 account_id=self._account_id,
                 operation_id=f"auto-topup-{workflow.uuid4()}",
-                needed=max((demand.needed for demand in demands), default=0),
+                needs=[need for demand in demands for need in demand.needs()],
                 request_id=next((demand.request_id for demand in demands if demand.request_id), "auto-topup"),
             ),
         )
@@ -170,6 +175,14 @@ class AutoTopupWorkflow:
             message="Auto top-up was switched off before Stripe could be reached; nothing was charged.",
         )
         return await in_ledger(PaymentLedgerSteps.record_payment, news)
+
+    def _somebody_waits(self) -> bool:
+        """Whether a request waits that the attempt under way has not helped."""
+        return self._hurries and any(each.in_line and each.outcome is None for each in self._waiting)
+
+    def _nothing_comes_soon(self) -> bool:
+        """Whether a bank takes its time over an attempt whose credits were given: days, perhaps."""
+        return self._hurries and self._carrier.with_bank
 
     def _answer(self, outcome: TopUpOutcome) -> None:
         """Everybody who waits now is told."""

@@ -41,13 +41,20 @@ class Carrier:
     """Carries payments. ``_heard`` counts the webhooks that told of one: each is a reason to ask Stripe. Those of which
     ``_asked`` knows have been asked about, so that one that comes while something else is done is not lost.
 
-    ``on_outcome`` hears as soon as credits are there, or it is clear that there will be none. ``resumed``: an auto
-    top-up whose account may have another one under way by now, so that this one is no longer the unsettled one.
+    ``on_outcome`` hears as soon as credits are there, or it is clear that there will be none. ``is_urgent`` says that
+    somebody waits for this payment to be settled: Stripe is asked then, and its webhook not waited for. ``resumed``: an
+    auto top-up whose account may have another one under way by now, so that this one is no longer the unsettled one.
+
+    ``with_bank`` is set while a bank takes its time over a payment whose credits were given.
     """
 
-    def __init__(self, on_outcome: Listener, *, resumed: bool = False) -> None:
+    def __init__(
+        self, on_outcome: Listener, *, is_urgent: Callable[[], bool] = lambda: False, resumed: bool = False
+    ) -> None:
         self._on_outcome = on_outcome
+        self._is_urgent = is_urgent
         self._resumed = resumed
+        self.with_bank = False
         self._heard = 0
         self._asked = 0
 
@@ -63,20 +70,24 @@ class Carrier:
         confirmed = False
         while True:
             payment = await self._take(payment, seen, confirmed=confirmed)
+            self.with_bank = payment.state is PaymentState.PROCESSING
             if payment.state not in (PaymentState.PROCESSING, PaymentState.SUCCEEDED):
                 return payment
             succeeded = payment.state is PaymentState.SUCCEEDED
-            await self.wait(patience.WEBHOOK if succeeded else look)
+            await self.wait(patience.WEBHOOK if succeeded else look, urgent=succeeded)
             look = min(2 * look, patience.LONGEST_BANK_LOOK)
             # Told by the webhook or not, what counts is what Stripe says now.
             confirmed = succeeded
             seen = await self.ask(seen.payment_intent_id)
 
-    async def wait(self, longest: timedelta) -> bool:
-        """Waits for a webhook that nobody has asked about yet, so long at most; False where none came."""
+    async def wait(self, longest: timedelta, *, urgent: bool = False) -> bool:
+        """Waits for a webhook that nobody has asked about yet, so long at most, and where ``urgent`` not if somebody is
+        in a hurry; False where the time has passed."""
         try:
             await workflow.wait_condition(
-                lambda: self._heard > self._asked, timeout=longest, timeout_summary="then Stripe is asked"
+                lambda: self._heard > self._asked or (urgent and self._is_urgent()),
+                timeout=longest,
+                timeout_summary="then Stripe is asked",
             )
         except TimeoutError:
             return False

@@ -5,35 +5,38 @@ from typing import TypeVar
 from api.middleware.paid import PaidAction
 from api.parts import Parts
 from api.problems import Problem
+from api.topping_up import Want
 from ledger.rules.errors import InsufficientCredits
-from messages.payments import TopUpDemand, TopUpOutcome
+from messages.payments import TopUpOutcome
 
 T = TypeVar("T")
 
 
 async def auto_topup(parts: Parts, action: PaidAction[T]) -> T:
-    """Runs the action; where credits are lacking, once more after a top-up.
+    """Runs the action; where credits are lacking, again after a top-up, as long as top-ups come and ten seconds in all:
+    another request may have been quicker to spend what came.
 
-    What still can't be paid is refused as before, and the refusal says why the top-up failed, if it did.
+    What still can't be paid is refused as before, and the refusal says why the top-up could not help.
     """
-    try:
-        return await action.run()
-    except InsufficientCredits:
-        demand = TopUpDemand(needed=action.credits, request_id=action.request_id)
-        outcome = await parts.top_ups.top_up(action.account_id, demand)
-        if outcome is None:
-            raise
-    try:
-        # Even where this top-up has failed, somebody may have added credits: the ledger judges.
-        return await action.run()
-    except InsufficientCredits as refusal:
-        if outcome.error is None:
-            raise
-        raise _refused(refusal, outcome, public_url=parts.settings.public_url) from refusal
+    outcome: TopUpOutcome | None = None
+    deadline = parts.top_ups.deadline()
+    while True:
+        try:
+            return await action.run()
+        except InsufficientCredits as refusal:
+            # Even after a top-up that failed the action was run: somebody else may have added credits.
+            if outcome is not None and not outcome.added:
+                raise _refused(refusal, outcome, public_url=parts.settings.public_url) from refusal
+            want = Want(action.operation_id, action.credits, action.request_id)
+            outcome = await parts.top_ups.top_up(action.account_id, want, deadline=deadline)
+            if outcome is None:
+                raise
 
 
 def _refused(refusal: InsufficientCredits, outcome: TopUpOutcome, *, public_url: str) -> Problem:
-    members = {**vars(refusal), "auto_topup_error": outcome.error}
+    members = dict(vars(refusal))
+    if outcome.error is not None:
+        members["auto_topup_error"] = outcome.error
     if outcome.action_url is not None:
         # Workflows name our own pages by their paths alone.
         ours = outcome.action_url.startswith("/")

@@ -1,5 +1,6 @@
 """Auto top-up: whether an account is topped up, and by how much. Pure; amounts in credits, money in minor units."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -55,29 +56,40 @@ def check_purchase(credits: int) -> None:
 
 
 def top_up_credits(
-    rule: TopUpRule, *, kind: str, price: Price, net: int, remaining: int, needed: int, spent_cents: int
+    rule: TopUpRule, *, kind: str, price: Price, net: int, remaining: int, needs: Collection[int], spent_cents: int
 ) -> int | NoTopUp:
     """How many credits are bought now, or why none.
 
-    ``net`` and ``remaining`` are the account's balance less debt, and what it can spend. ``needed`` is what a waiting
-    request needs in all, 0 where none waits. ``spent_cents`` is what auto top-ups have cost in this cycle. What is
-    bought is rounded so that its price never exceeds the limit.
+    ``net`` and ``remaining`` are the account's balance less debt, and what it can spend. ``needs`` are what the waiting
+    requests need, each for itself: as many of them are served as one top-up can, the smallest first. ``spent_cents`` is
+    what auto top-ups have cost in this cycle. What is bought is rounded so that its price never exceeds the limit.
     """
-    shortfall = max(0, needed - remaining)
-    if net >= rule.threshold and not shortfall:
+    if net >= rule.threshold and sum(needs) <= remaining:
         return NoTopUp.ENOUGH
+    most = MAX_TOP_UP_CREDITS[kind]
+    if rule.monthly_limit_cents is not None:
+        most = min(most, cents_to_credits(max(0, rule.monthly_limit_cents - spent_cents), price))
+        if most < MIN_PURCHASE_CREDITS:
+            return NoTopUp.LIMIT_REACHED
     # Debt is paid first: only what is bought beyond it can be spent.
     debt = max(0, -net)
-    wanted = max(rule.target - net, shortfall + debt if shortfall else 0, MIN_PURCHASE_CREDITS)
-    bought = min(wanted, MAX_TOP_UP_CREDITS[kind])
-    if rule.monthly_limit_cents is not None:
-        bought = min(bought, cents_to_credits(max(0, rule.monthly_limit_cents - spent_cents), price))
-        if bought < MIN_PURCHASE_CREDITS:
-            return NoTopUp.LIMIT_REACHED
-    if net >= rule.threshold and bought < shortfall:
-        # The card would be charged, and the request refused all the same.
+    shortfall = _shortfall(needs, remaining=remaining, most=most - debt)
+    if net >= rule.threshold and shortfall > most:
+        # The card would be charged, and the requests refused all the same.
         return NoTopUp.BEYOND_CAP
-    return bought
+    wanted = max(rule.target - net, shortfall + debt if shortfall else 0, MIN_PURCHASE_CREDITS)
+    return min(wanted, most)
+
+
+def _shortfall(needs: Collection[int], *, remaining: int, most: int) -> int:
+    """What the requests lack that ``most`` more credits can serve, the smallest first; where they can serve none, what
+    that one lacks."""
+    served = 0
+    for need in sorted(needs):
+        if served > remaining and served + need - remaining > most:
+            break
+        served += need
+    return max(0, served - remaining)
 
 
 def sentence_of(rule: TopUpRule, *, kind: str, currency: str) -> str:

@@ -67,7 +67,7 @@ class LocalPayments:
         """Tops up as the workflow does."""
         self._answer_or_fail()
         self.topped_up.append((account_id, demand))
-        question = TopUpQuestion(account_id, f"auto-topup-{uuid4()}", demand.needed, demand.request_id)
+        question = TopUpQuestion(account_id, f"auto-topup-{uuid4()}", demand.needs(), demand.request_id)
         decision = await open_top_up(self._engine, question)
         if decision.payment is None:
             return TopUpOutcome(error=decision.error, message=decision.reason)

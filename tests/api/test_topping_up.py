@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from api.background import Background
-from api.topping_up import QUIET_SECONDS, TopUpDesk
+from api.topping_up import QUIET_SECONDS, TopUpDesk, Want
 from gateways.temporal.flows import FlowUnavailable
 from messages.payments import TopUpDemand, TopUpOutcome
 from tests.api.flows import LocalFlows
@@ -25,6 +25,11 @@ def flows(api: RunningApi) -> Any:
 
 def _calls(api: RunningApi, account: str) -> list[TopUpDemand]:
     return [demand for topped_up, demand in api.flows.topped_up if topped_up == account]
+
+
+async def _top_ups(api: RunningApi, account: str) -> list[dict[str, Any]]:
+    data: list[dict[str, Any]] = (await api.admin.get(f"/v1/accounts/{account}/purchases")).json()["data"]
+    return data
 
 
 async def _spend(api: RunningApi, account: str, credits: int, **more: Any) -> tuple[int, dict[str, Any]]:
@@ -88,9 +93,29 @@ async def test_many_on_one_socket_share_one_top_up(api: RunningApi, flows: Local
 async def test_each_that_waits_is_judged_by_itself(api: RunningApi, flows: LocalFlows) -> None:
     account = await account_with_top_up(api, credits=10, threshold=10, target=600)
     flows.stripe_seconds = 0.5
-    answers = await asyncio.gather(*(_spend(api, account, 250) for _ in range(4)))
-    assert sorted(status for status, _ in answers) == [200, 200, 402, 402]
-    assert len(_calls(api, account)) == 1
+    answers = await asyncio.gather(*(_spend(api, account, credits) for credits in (250, 250, 50_000, 250)))
+    assert sorted(status for status, _ in answers) == [200, 200, 200, 402]
+    first = (await _top_ups(api, account))[-1]
+    # What one top-up can serve is bought at once.
+    assert first["credits"] == 740
+
+
+async def test_who_comes_while_a_top_up_is_under_way_gets_the_next_one(api: RunningApi, flows: LocalFlows) -> None:
+    account = await account_with_top_up(api, credits=10, threshold=10, target=600)
+    flows.stripe_seconds = 0.5
+    first = asyncio.create_task(_spend(api, account, 400))
+    await until(lambda: len(_calls(api, account)) == 1)
+    later = await asyncio.gather(*(_spend(api, account, 1_000) for _ in range(3)))
+    assert [status for status, _ in (await first, *later)] == [200] * 4
+    assert len(await _top_ups(api, account)) == 2
+
+
+async def test_beyond_what_a_top_up_may_buy_the_refusal_says_so(api: RunningApi) -> None:
+    account = await account_with_top_up(api)
+    status, problem = await _spend(api, account, 20_000)
+    assert (status, problem["code"], "autoTopupError" in problem) == (402, "insufficient-credits", False)
+    assert "may not buy what the request needs" in problem["detail"]
+    assert await _top_ups(api, account) == []
 
 
 async def test_during_the_pause_at_the_limit_every_request_hears_why_and_no_workflow_is_asked(api: RunningApi) -> None:
@@ -173,20 +198,26 @@ async def test_an_outage_leaves_the_refusal_as_it_was(api: RunningApi, flows: Lo
 async def test_who_goes_away_takes_only_himself(api: RunningApi, flows: LocalFlows) -> None:
     account = await account_with_top_up(api)
     flows.stripe_seconds = 0.5
-    impatient = asyncio.create_task(api.parts.top_ups.top_up(account, TopUpDemand(needed=500)))
-    patient = asyncio.create_task(api.parts.top_ups.top_up(account, TopUpDemand(needed=600)))
+    desk = api.parts.top_ups
+    impatient, patient, again = (
+        asyncio.create_task(desk.top_up(account, Want(name, credits), deadline=desk.deadline()))
+        for name, credits in (("a", 500), ("b", 600), ("b", 600))
+    )
     await until(lambda: len(_calls(api, account)) == 1)
     impatient.cancel()
     assert await patient == TopUpOutcome(added=1850)
-    # The largest of those that came together was asked for.
-    assert _calls(api, account) == [TopUpDemand(needed=600)]
+    assert await again == TopUpOutcome(added=1850)
+    # What came together was asked for together; what was sent twice, once.
+    assert _calls(api, account) == [TopUpDemand(needed=500, others=[600])]
 
 
 async def test_nobody_waits_longer_than_he_is_told(api: RunningApi, flows: LocalFlows) -> None:
     account = await account_with_top_up(api)
     flows.stripe_seconds = 0.6
     desk = TopUpDesk(api.engine, flows, api.parts.background, wait_seconds=0.2)
-    assert await desk.top_up(account, TopUpDemand(needed=500)) is None
+    outcome = await desk.top_up(account, Want("a", 500), deadline=desk.deadline())
+    assert outcome is not None
+    assert (outcome.added, outcome.error, "takes longer" in outcome.message) == (0, None, True)
     assert await balance_of(api, account) == 150
 
     async def arrived() -> bool | None:

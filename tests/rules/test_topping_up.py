@@ -1,6 +1,8 @@
 """Auto top-up's arithmetic: enough to reach the target or to pay the waiting request, never more than is allowed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import example, given
@@ -37,6 +39,7 @@ def bought(
     net: int,
     remaining: int | None = None,
     needed: int = 0,
+    others: Sequence[int] = (),
     kind: str = "user",
     price: Price | None = None,
     spent_cents: int = 0,
@@ -49,7 +52,7 @@ def bought(
         price=price or Price(),
         net=net,
         remaining=spendable,
-        needed=needed,
+        needs=[need for need in (needed, *others) if need],
         spent_cents=spent_cents,
     )
 
@@ -103,6 +106,35 @@ def test_a_request_beyond_the_cap_alone_charges_nobody(kind: str, cap: int) -> N
     assert bought(net=1_000, needed=cap + 1_001, kind=kind) is NoTopUp.BEYOND_CAP
     # A balance that is too low is topped up whatever the request needs.
     assert bought(net=100, needed=cap + 1_001, kind=kind) == cap
+
+
+@pytest.mark.parametrize(
+    ("net", "needs", "credits"),
+    [
+        (1_000, (800, 800), 1_000),  # they lack 600, and the target more
+        (1_900, (800, 800, 900), 600),  # all three at once
+        (1_000, (7_000, 6_000, 5_000), 10_000),  # two of three: 5,000 and 6,000
+        (600, (20_000, 800), 1_400),  # what can't be served counts for nothing beside what can
+        (1_000, (20_000, 30_000), NoTopUp.BEYOND_CAP),
+        (400, (20_000, 30_000), 10_000),  # too low all the same
+        (1_000, (300, 300), NoTopUp.ENOUGH),
+    ],
+)
+def test_requests_that_wait_together_are_served_together(
+    net: int, needs: tuple[int, ...], credits: int | NoTopUp
+) -> None:
+    assert bought(net=net, others=needs) == credits
+    assert bought(net=net, others=needs[::-1]) == credits
+
+
+@given(KINDS, NETS, st.lists(st.integers(1, 30_000), min_size=1, max_size=6))
+def test_as_many_requests_are_served_as_one_top_up_can(kind: str, net: int, needs: list[int]) -> None:
+    def served(spendable: int) -> int:
+        return sum(total <= spendable for total in accumulate(sorted(needs)))
+
+    credits = bought(net=net, others=needs, kind=kind)
+    after = 0 if isinstance(credits, NoTopUp) else credits
+    assert served(max(0, net + after)) == served(max(0, net + CAPS[kind]))
 
 
 def test_a_request_that_the_limit_leaves_unpaid_charges_nobody() -> None:

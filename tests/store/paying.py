@@ -48,7 +48,7 @@ async def topped_up_user(engine: AsyncEngine, *, credits: int = 0, rule: TopUpRu
 
 async def ask(engine: AsyncEngine, account_id: str, name: str = "topup-1", *, needed: int = 0) -> TopUpDecision:
     """Asks whether the account is to be topped up now."""
-    return await open_top_up(engine, TopUpQuestion(account_id, name, needed, request_id="r-1"))
+    return await open_top_up(engine, TopUpQuestion(account_id, name, [needed] if needed else [], request_id="r-1"))
 
 
 async def attempt(engine: AsyncEngine, account_id: str, name: str = "topup-1", *, needed: int = 0) -> Payment:

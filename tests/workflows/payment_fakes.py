@@ -126,7 +126,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
             return TopUpDecision(unsettled[0])
         if not self.enabled:
             return TopUpDecision(None, NoTopUp.OFF)
-        bought = self._bought(question.needed)
+        bought = self._bought(question.needs)
         if bought is NoTopUp.LIMIT_REACHED:
             return TopUpDecision(None, bought, error=PaymentError.LIMIT_REACHED, subject="limit/this-cycle")
         if isinstance(bought, NoTopUp):
@@ -234,7 +234,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
             changes=booked.changes,
         )
 
-    def _bought(self, needed: int) -> int | NoTopUp:
+    def _bought(self, needs: list[int]) -> int | NoTopUp:
         counted = {*UNSETTLED_STATES, PaymentState.PAID}
         return top_up_credits(
             self.rule,
@@ -242,7 +242,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
             price=Price(),
             net=self.net,
             remaining=max(0, self.net),
-            needed=needed,
+            needs=needs,
             spent_cents=sum(row.amount_cents for row in self._top_ups() if row.state in counted),
         )
 

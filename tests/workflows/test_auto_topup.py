@@ -18,6 +18,7 @@ from tests.workflows.stripe_payments_fake import (
     GOOD_CARD,
     PROCESSES,
     REDIRECTS,
+    SUCCEEDS,
     WANTS_AUTHENTICATION,
     brings_less,
     refuses,
@@ -80,10 +81,17 @@ async def test_a_request_is_answered_when_the_credits_are_there_and_not_when_the
 
 
 async def test_twenty_requests_at_once_share_one_charge(money: PaymentFlow) -> None:
-    outcomes = await asyncio.gather(*(money.top_up(TopUpDemand(needed=600)) for _ in range(20)))
+    outcomes = await asyncio.gather(*(money.top_up(TopUpDemand(needed=200)) for _ in range(20)))
     assert {outcome.error for outcome in outcomes} == {None}
     assert TopUpOutcome(added=TOP_UP) in outcomes
     assert len(money.stripe.intents) == len(money.books.payments) == len(money.grants.grants) == 1
+
+
+async def test_what_waits_together_is_bought_together(money: PaymentFlow) -> None:
+    money.books.base = 3000
+    demand = TopUpDemand(needed=2500, others=[1000, 3000])
+    assert await money.top_up(demand) == TopUpOutcome(added=3500)
+    assert money.books.only.credits == 3500
 
 
 async def test_nothing_to_do_is_answered_with_the_reason(money: PaymentFlow) -> None:
@@ -236,16 +244,34 @@ async def test_a_payment_that_brings_less_gives_no_credits_and_is_told(money: Pa
     assert money.books.only.payment_intent_id == "pi_1"
 
 
-async def test_a_demand_after_the_credits_and_before_the_confirmation_gets_its_own_decision(money: PaymentFlow) -> None:
+async def test_a_request_after_the_credits_waits_for_no_webhook_and_gets_its_own_top_up(money: PaymentFlow) -> None:
     assert (await money.top_up()).added == TOP_UP
     await money.until(lambda: money.books.only.state is PaymentState.SUCCEEDED)
     money.books.base = -4000
-    later = asyncio.create_task(money.top_up(TopUpDemand(needed=1200)))
-    await money.until(lambda: money.stripe.asked == 0)
-    await money.webhook(money.books.only)
-    assert (await later).added == 4400
+    # Whoever does not wait for it is no reason to ask Stripe before its webhook has come.
+    await money.wants_top_up()
+    assert money.stripe.asked == 0
+    assert (await money.top_up(TopUpDemand(needed=1200))).added == 4400
+    assert money.stripe.asked == 1
     assert money.books.payments[0].state is PaymentState.PAID
     assert len(money.stripe.charges) == 2
+
+
+async def test_while_a_bank_takes_its_time_requests_are_told_so_at_once(money: PaymentFlow) -> None:
+    money.stripe.cards[GOOD_CARD.payment_method_id] = PROCESSES
+    assert (await money.top_up()).added == TOP_UP
+    await money.until(lambda: money.books.only.state is PaymentState.PROCESSING)
+    money.books.base = -4000
+    # No time passes.
+    outcomes = [await money.top_up(TopUpDemand(needed=1200)) for _ in range(3)]
+    assert {(outcome.added, outcome.error) for outcome in outcomes} == {(0, None)}
+    assert "bank has not answered" in outcomes[0].message
+    assert len(money.stripe.charges) == 1
+    money.stripe.becomes_paid()
+    await money.webhook(money.books.only)
+    await money.until(lambda: money.books.payments[0].state is PaymentState.PAID)
+    money.stripe.cards[GOOD_CARD.payment_method_id] = SUCCEEDS
+    assert (await money.top_up(TopUpDemand(needed=1200))).added == 4400
 
 
 async def test_a_payment_that_was_disputed_before_it_was_confirmed_is_looked_at(money: PaymentFlow) -> None:
