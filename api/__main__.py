@@ -10,6 +10,7 @@ from activities.delivery import InboxDelivery
 from api.app import create_app
 from api.background import Background
 from api.live import LiveHub
+from api.looking import LookDesk
 from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import make_server
@@ -77,6 +78,7 @@ async def _parts(settings: Settings, engine: AsyncEngine) -> Parts:
         background=background,
         notices=NoticeDesk(engine, background),
         top_ups=top_ups,
+        looks=LookDesk(engine, flows, background),
         settings=ApiSettings(
             admin_token=settings.admin_token.get_secret_value(),
             webhook_secret=settings.stripe_webhook_secret.get_secret_value(),

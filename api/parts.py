@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.background import Background
 from api.live import LiveHub
+from api.looking import LookDesk, LookFlows
 from api.notices import NoticeDesk
 from api.topping_up import TopUpDesk, TopUpFlows
 from ledger.consuming import Consumption
@@ -16,7 +17,7 @@ from messages.grants import Grant, GrantOrder, GrantStatus, OperatorOrder
 from messages.payments import Payment, PurchaseOrder
 
 
-class Flows(TopUpFlows, Protocol):
+class Flows(TopUpFlows, LookFlows, Protocol):
     """What the API needs of Temporal. The methods raise FlowRefused and FlowUnavailable of ``gateways.temporal``."""
 
     async def grant(self, order: GrantOrder) -> Grant: ...
@@ -74,6 +75,7 @@ class Parts:
     background: Background
     notices: NoticeDesk
     top_ups: TopUpDesk
+    looks: LookDesk
     settings: ApiSettings
 
 

@@ -21,11 +21,12 @@ class Purchased:
 async def purchase_once(parts: Parts, order: PurchaseOrder) -> Purchased:
     """Buys the credits, or answers with what the same order has bought.
 
-    Neither a conflict, nor a repeat, nor an order that the rules refuse reaches Temporal. Raises LedgerError,
-    FlowRefused or FlowUnavailable.
+    Neither a conflict, nor a repeat, nor an order that the rules refuse waits for Temporal; a repeat of what its owner
+    has still to pay has Stripe asked, after the answer. Raises LedgerError, FlowRefused or FlowUnavailable.
     """
     repeated = await find_repeated_purchase(parts.engine, order)
     if repeated is not None:
+        parts.looks.asked(repeated)
         return Purchased(repeated, created=False)
     payment, created = await make_once(
         lambda: parts.flows.purchase(order),

@@ -45,34 +45,46 @@ async def authenticate(operation_id: str, parts: TheParts) -> Response:
 
 @router.get("/payments/{operation_id}/done")
 async def done(operation_id: str, parts: TheParts) -> Response:
-    """Where Stripe leads back to after a payment."""
+    """Where Stripe leads back to after a payment: a reason to ask Stripe, whether or not its webhook comes."""
+    payment = await _find_quietly(parts, operation_id)
+    if payment is not None:
+        parts.looks.asked(payment)
     thanks = "Thank you. If the payment went through, its credits are in your balance within moments."
-    return await _back_from_stripe(parts, operation_id, otherwise=thanks)
+    return _back_from_stripe(payment, otherwise=thanks)
 
 
 @router.get("/payments/{operation_id}/canceled")
 async def canceled(operation_id: str, parts: TheParts) -> Response:
     """Where Stripe leads back to when its page was left without a payment."""
-    return await _back_from_stripe(parts, operation_id, otherwise="The page was left, and nothing was paid on it.")
+    payment = await _find_quietly(parts, operation_id)
+    return _back_from_stripe(payment, otherwise="The page was left, and nothing was paid on it.")
 
 
-async def _back_from_stripe(parts: Parts, operation_id: str, *, otherwise: str) -> Response:
-    try:
-        payment = await _find_top_up(parts, operation_id)
-    except LedgerUnavailable:
-        payment = None
-    said = otherwise if payment is None else _sentence(payment)
+def _back_from_stripe(payment: Payment | None, *, otherwise: str) -> Response:
+    """The page. Of a purchase it says what it says of nothing."""
+    said = otherwise if payment is None or payment.kind is not PaymentKind.AUTO_TOPUP else _sentence(payment)
     return _page("Your payment", f"{said} You can close this page and go back to your client.")
 
 
+async def _find_quietly(parts: Parts, operation_id: str) -> Payment | None:
+    try:
+        return await _find(parts, operation_id)
+    except LedgerUnavailable:
+        return None
+
+
 async def _find_top_up(parts: Parts, operation_id: str) -> Payment | None:
+    payment = await _find(parts, operation_id)
+    return None if payment is None or payment.kind is not PaymentKind.AUTO_TOPUP else payment
+
+
+async def _find(parts: Parts, operation_id: str) -> Payment | None:
     if not is_payment_id(operation_id):
         return None
     try:
-        payment = await read_payment(parts.engine, operation_id)
+        return await read_payment(parts.engine, operation_id)
     except UnknownPurchase:
         return None
-    return payment if payment.kind is PaymentKind.AUTO_TOPUP else None
 
 
 async def _authenticated(parts: Parts, payment: Payment) -> Payment | None:

@@ -64,11 +64,15 @@ async def show_options(account_id: str, parts: TheParts, _: AsOwner) -> Purchase
 
 @router.get("/purchases/{operation_id}", response_model_exclude_unset=True)
 async def show_payment(operation_id: str, parts: TheParts, principal: AsAnyone) -> PaymentAnswer:
-    """The payment that was made under this operation id."""
+    """The payment that was made under this operation id.
+
+    While its owner has still to pay it, Stripe is asked after the answer: what is found, the next one says.
+    """
     if not is_payment_id(operation_id):
         raise UnknownPurchase(operation_id)
     payment = await read_payment(parts.engine, operation_id)
     if isinstance(principal, Holder) and principal.account_id != payment.account_id:
         # That it exists is none of the asker's business.
         raise UnknownPurchase(operation_id)
+    parts.looks.asked(payment)
     return PaymentAnswer.model_validate(await shown_payment(parts, payment))

@@ -18,6 +18,7 @@ from activities.delivery import InboxDelivery
 from api.app import create_app
 from api.background import Background
 from api.live import LiveHub
+from api.looking import LookDesk
 from api.notices import NoticeDesk
 from api.parts import ApiSettings, Parts
 from api.serving import ApiServer, make_server
@@ -157,6 +158,7 @@ async def running_api(
             background=background,
             notices=NoticeDesk(engine, background),
             top_ups=top_ups,
+            looks=LookDesk(engine, flows, background),
             settings=ApiSettings(**chosen),
         )
         server = make_server(create_app(parts), parts.live, host="127.0.0.1", port=0)

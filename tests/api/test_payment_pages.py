@@ -12,7 +12,7 @@ from messages.payments import PaymentNews, PaymentState
 from tests.api.flows import LocalFlows
 from tests.api.paying import account_with_top_up, put_settings
 from tests.api.payment_flows import STRIPES_PAGE
-from tests.api.running import RunningApi, new_id
+from tests.api.running import RunningApi, new_id, until
 
 
 @pytest.fixture
@@ -131,3 +131,28 @@ async def test_payments_that_are_unknown(api: RunningApi, account: str, person: 
     _check_page(await person.get(f"/payments/{operation_id}/done"), 200, "Thank you.")
     _check_page(await person.get(f"/payments/{operation_id}/canceled"), 200, "nothing was paid on it")
     assert operation_id not in api.flows.authenticated
+
+
+async def test_who_comes_back_from_stripe_has_it_asked_and_is_told_nothing_of_a_purchase(
+    api: RunningApi, account: str, flows: LocalFlows, person: httpx.AsyncClient
+) -> None:
+    waits, paid = new_id(), new_id()
+    for operation_id in (paid, waits):
+        flows.card = "good" if operation_id == paid else "checkout"
+        order = {"operationId": operation_id, "credits": 1850}
+        assert (await api.admin.post(f"/v1/accounts/{account}/purchases", json=order)).status_code == 201
+    for page in ("authenticate", "canceled"):
+        await person.get(f"/payments/{waits}/{page}")
+    assert waits not in [told for told, _ in flows.told]
+    answers = [await person.get(f"/payments/{each}/done") for each in (waits, waits, waits, paid, new_id())]
+    _check_page(answers[0], 200, "Thank you.")
+    assert len({answer.text for answer in answers}) == 1
+    await until(lambda: [told for told, _ in flows.told if told in (waits, paid)] == [waits])
+
+
+async def test_who_comes_back_from_an_authentication_has_stripe_asked(
+    api: RunningApi, flows: LocalFlows, person: httpx.AsyncClient
+) -> None:
+    _, operation_id = await _waiting(api)
+    _check_page(await person.get(f"/payments/{operation_id}/done"), 200, "Stripe is looking at this payment.")
+    await until(lambda: operation_id in [told for told, _ in flows.told])

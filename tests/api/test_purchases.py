@@ -4,16 +4,20 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from ledger.paying import record_payment
-from messages.payments import PaymentNews, PaymentState
+from api.background import Background
+from api.looking import LookDesk, quiet_seconds_at
+from gateways.temporal.flows import FlowUnavailable
+from ledger.paying import read_payment, record_payment
+from messages.payments import Payment, PaymentEvent, PaymentNews, PaymentState
 from tests.api.flows import LocalFlows
 from tests.api.paying import account_with_top_up, balance_of
-from tests.api.payment_flows import CHECKOUT_PAGE
-from tests.api.running import RunningApi, new_id, running_api
+from tests.api.payment_flows import CHECKOUT_PAGE, Card
+from tests.api.running import RunningApi, new_id, running_api, until
 
 FIELDS = {"operationId", "accountId", "kind", "credits", "amountCents", "currency", "status", "createdAt", "replayed"}
 
@@ -238,3 +242,118 @@ async def test_organizations_are_offered_more(api: RunningApi) -> None:
     assert [each["credits"] for each in offered["options"]] == [10_000, 25_000, 50_000, 100_000]
     nobody = "01970000-0000-7000-8000-000000000001"
     assert (await api.admin.get(f"/v1/accounts/{nobody}/purchase-options")).status_code == 404
+
+
+class _Told:
+    """Temporal, which notes what it is told of, or is away."""
+
+    def __init__(self) -> None:
+        self.payments: list[str] = []
+        self.at: list[float] = []
+        self.tried = 0
+        self.away = False
+
+    async def payment_changed(self, payment: Payment, event: PaymentEvent, *, failed: bool = False) -> None:
+        self.tried += 1
+        if self.away:
+            raise FlowUnavailable("Temporal did not answer within 5 s (RPCError).")
+        assert not failed
+        self.payments.append(payment.operation_id)
+        self.at.append(asyncio.get_running_loop().time())
+
+
+async def _to_be_paid(api: RunningApi, account: str) -> Payment:
+    """A purchase whose owner was sent to Stripe's page."""
+    operation_id = new_id()
+    api.flows.card = "checkout"
+    assert (await _buy(api, account, operation_id))[1]["status"] == "requires-action"
+    return await read_payment(api.engine, operation_id)
+
+
+def _times_told(api: RunningApi, operation_id: str) -> int:
+    return [told for told, _ in api.flows.told].count(operation_id)
+
+
+async def test_whoever_asks_for_what_is_still_to_be_paid_has_stripe_asked(
+    api: RunningApi, account: str, flows: LocalFlows
+) -> None:
+    bought, repeated, listed = [(await _to_be_paid(api, account)).operation_id for _ in range(3)]
+    async with api.client(await api.token_of(await api.open_account())) as stranger:
+        assert (await stranger.get(f"/v1/purchases/{bought}")).status_code == 404
+    await api.admin.get(f"/v1/accounts/{account}/purchases")
+    assert [_times_told(api, each) for each in (bought, repeated, listed)] == [0, 0, 0]
+    for _ in range(5):
+        assert (await api.admin.get(f"/v1/purchases/{bought}")).json()["status"] == "requires-action"
+        assert (await _buy(api, account, repeated))[0] == 200
+    await until(lambda: _times_told(api, bought) == _times_told(api, repeated) == 1)
+    assert _times_told(api, listed) == 0
+
+
+async def test_nobody_is_told_of_what_is_paid_or_has_failed(api: RunningApi, account: str, flows: LocalFlows) -> None:
+    cards: list[Card] = ["good", "declined", "slow"]
+    bought = {card: new_id() for card in cards}
+    for flows.card, operation_id in bought.items():
+        for _ in range(2):
+            await _buy(api, account, operation_id)
+            await api.admin.get(f"/v1/purchases/{operation_id}")
+    waits = await _to_be_paid(api, account)
+    await api.admin.get(f"/v1/purchases/{waits.operation_id}")
+    await until(lambda: _times_told(api, waits.operation_id) == 1)
+    assert [_times_told(api, each) for each in bought.values()] == [0, 0, 0]
+
+
+async def test_many_who_ask_are_one_look_and_one_more_when_the_quiet_is_over(
+    api: RunningApi, account: str, flows: LocalFlows
+) -> None:
+    payment, told = await _to_be_paid(api, account), _Told()
+    desk = LookDesk(api.engine, told, Background(), quiet_seconds=0.2)
+    for _ in range(50):
+        desk.asked(payment)
+    await until(lambda: len(told.payments) == 2)
+    assert told.at[1] - told.at[0] >= 0.2
+    await asyncio.sleep(0.6)
+    assert len(told.payments) == 2
+    desk.asked(payment)
+    await until(lambda: len(told.payments) == 3)
+
+
+async def test_what_was_paid_before_its_turn_is_not_looked_at(api: RunningApi, account: str, flows: LocalFlows) -> None:
+    payment, told, background = await _to_be_paid(api, account), _Told(), Background()
+    news = PaymentNews(payment.operation_id, PaymentState.PROCESSING, payment_intent_id="pi_y")
+    await record_payment(api.engine, news)
+    LookDesk(api.engine, told, background).asked(payment)
+    await background.finish()
+    assert told.tried == 0
+
+
+async def test_so_many_are_looked_at_and_no_more(api: RunningApi, account: str, flows: LocalFlows) -> None:
+    first, second = await _to_be_paid(api, account), await _to_be_paid(api, account)
+    told = _Told()
+    desk = LookDesk(api.engine, told, Background(), quiet_seconds=0.2, payments_max=1)
+    for payment in (first, second, first):
+        desk.asked(payment)
+    await until(lambda: told.payments == [first.operation_id] * 2)
+    await asyncio.sleep(0.6)
+    desk.asked(second)
+    await until(lambda: told.payments[2:] == [second.operation_id])
+
+
+async def test_an_outage_of_temporal_is_only_logged(
+    api: RunningApi, account: str, flows: LocalFlows, caplog: pytest.LogCaptureFixture
+) -> None:
+    payment, told = await _to_be_paid(api, account), _Told()
+    told.away = True
+    desk = LookDesk(api.engine, told, Background(), quiet_seconds=0.1)
+    desk.asked(payment)
+    await until(lambda: told.tried == 1)
+    await asyncio.sleep(0.3)
+    [record] = [each for each in caplog.records if each.name == "api.looking"]
+    assert (record.levelname, payment.operation_id in record.getMessage()) == ("WARNING", True)
+    told.away = False
+    desk.asked(payment)
+    await until(lambda: told.payments == [payment.operation_id])
+
+
+def test_the_older_a_payment_the_longer_it_is_quiet() -> None:
+    ages = (timedelta(seconds=-9), timedelta(), timedelta(minutes=10), timedelta(hours=25))
+    assert [quiet_seconds_at(age) for age in ages] == [5, 5, 30, 120]

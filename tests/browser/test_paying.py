@@ -4,7 +4,7 @@ from typing import Any
 
 from playwright.async_api import Page, expect
 
-from tests.faults.shop import Listener, Shop, seen
+from tests.faults.shop import SECONDS, Listener, Shop, seen
 
 
 async def _checkout(shop: Shop, account: str) -> str:
@@ -15,11 +15,11 @@ async def _checkout(shop: Shop, account: str) -> str:
     return url
 
 
-async def _balance_becomes(shop: Shop, account: str, net: int) -> None:
+async def _balance_becomes(shop: Shop, account: str, net: int, *, seconds: float = SECONDS) -> None:
     async def look() -> bool | None:
         return True if (await shop.balance(account))["netBalance"] == net else None
 
-    await seen(look)
+    await seen(look, seconds=seconds)
 
 
 async def _error(listener: Listener) -> dict[str, Any]:
@@ -40,6 +40,19 @@ async def test_credits_are_bought_on_the_hosted_page(shop: Shop, page: Page) -> 
     assert page.url.startswith(f"{shop.api.base_url}".rstrip("/"))
     await expect(page.get_by_text("Thank you.")).to_be_visible()
     await _balance_becomes(shop, account, 1000)
+
+
+async def test_who_comes_back_from_the_hosted_page_gets_the_credits_though_no_webhook_comes(
+    shop: Shop, page: Page
+) -> None:
+    account = await shop.account(card=None)
+    await page.goto(await _checkout(shop, account))
+    (await shop.stripe.post("/_sandbox/behaviour", json={"dropWebhooks": True})).raise_for_status()
+    await page.get_by_label("Visa 4242").check()
+    await page.get_by_role("button", name="Pay 10.00 USD").click()
+    await expect(page.get_by_text("Thank you.")).to_be_visible()
+    # By itself the workflow would not have looked yet.
+    await _balance_becomes(shop, account, 1000, seconds=15)
 
 
 async def test_a_declined_card_says_why_and_another_one_pays(shop: Shop, page: Page) -> None:
