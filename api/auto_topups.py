@@ -27,20 +27,28 @@ async def show_auto_topup(parts: Parts, account_id: str) -> ShownAutoTopup:
 
 
 async def choose_auto_topup(parts: Parts, account_id: str, chosen: AutoTopupRequest, *, by: str) -> ShownAutoTopup:
-    """Writes what the owner has chosen; switched on below the threshold, it begins at once.
+    """Writes what the owner has chosen; switched on below the threshold, it begins at once. Where nothing was ever
+    chosen, it is off already, and to switch it off changes nothing.
 
     Raises InvalidOrder with the range, NoPaymentMethod, UnknownAccount or LedgerUnavailable.
     """
-    rule = await _rule(parts, account_id, chosen)
+    before = await read_auto_topup(parts.engine, account_id)
+    if before.rule is None and _only_off(chosen):
+        return await _shown(parts, before)
+    rule = _rule(before.rule, chosen)
     shown = await _shown(parts, await set_auto_topup(parts.engine, account_id, rule, enabled=chosen.enabled, by=by))
     if shown.warning is not None:
         parts.top_ups.chosen(account_id)
     return shown
 
 
-async def _rule(parts: Parts, account_id: str, chosen: AutoTopupRequest) -> TopUpRule:
+def _only_off(chosen: AutoTopupRequest) -> bool:
+    """Whether it is switched off, and nothing is chosen for later."""
+    return not chosen.enabled and (chosen.threshold, chosen.target, chosen.monthly_limit_cents) == (None, None, None)
+
+
+def _rule(before: TopUpRule | None, chosen: AutoTopupRequest) -> TopUpRule:
     """What is chosen now, completed by what was chosen before where that may be left out."""
-    before = (await read_auto_topup(parts.engine, account_id)).rule
     threshold, target = chosen.threshold, chosen.target
     if before is not None and not chosen.enabled:
         threshold = before.threshold if threshold is None else threshold

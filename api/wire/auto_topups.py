@@ -12,8 +12,8 @@ from messages.payments import Payment, PaymentKind, PaymentState
 class AutoTopupRequest(Request):
     """What the owner chooses: below ``threshold`` the balance is topped up to ``target``, both in credits.
 
-    Both may be left out to switch off what was chosen before. ``monthlyLimitCents`` bounds what a cycle's top-ups cost:
-    left out it stays as it is, null is no limit.
+    Both may be left out to switch off, also where nothing was ever chosen. ``monthlyLimitCents`` bounds what a cycle's
+    top-ups cost: left out it stays as it is, null is no limit.
     """
 
     enabled: StrictBool

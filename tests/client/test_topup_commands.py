@@ -39,6 +39,14 @@ async def test_on_show_and_off(api: RunningApi, carded: str) -> None:
     assert "Nothing is bought automatically." in (await run(api, "topup", "show", carded)).out
 
 
+async def test_off_where_nothing_was_chosen(api: RunningApi, account: str) -> None:
+    for _ in range(2):
+        ran = await run(api, "topup", "off", account)
+        assert (ran.code, ran.err, "Nothing is bought automatically." in ran.out) == (0, "", True)
+    shown = (await run(api, "topup", "show", account, "--json")).json
+    assert (await run(api, "topup", "off", account, "--json")).json == shown
+
+
 async def test_on_again_keeps_what_is_not_named(api: RunningApi, carded: str) -> None:
     await api.grant(carded, 5000)
     first = await run(api, "topup", "on", carded)
