@@ -1,11 +1,13 @@
 """Accounts: opening, reading, tokens, the payment method, the balance."""
 
+import logging
 from uuid import uuid4
 
 from fastapi import APIRouter, Response
 
 from api.auth import AsAdmin, AsHolder, AsOwner, TheParts
 from api.calls import ThisCall
+from api.problems import Problem, problem_of
 from api.wire.accounts import (
     AccountAnswer,
     AccountRequest,
@@ -15,12 +17,21 @@ from api.wire.accounts import (
     TokenAnswer,
 )
 from api.wire.balances import BalanceFields, balance_answer
+from gateways.temporal.flows import FlowRefused, FlowUnavailable
 from ledger.access import TICKET_LIFE, issue_ticket, issue_token
 from ledger.balances import read_balance
 from ledger.opening import find_account, open_account
 from messages.customers import PaymentMethodOrder
 
 router = APIRouter(prefix="/v1", tags=["accounts"])
+
+_log = logging.getLogger(__name__)
+
+_AWAY = "service-unavailable"
+_NOT_ATTACHED = (
+    "The payment method could not be attached yet: Stripe, or a part of ours, does not answer. Nothing is charged. "
+    "Send the request again in a minute."
+)
 
 
 @router.post("/accounts", status_code=201, responses={200: {"model": AccountAnswer, "description": "A repeat"}})
@@ -62,9 +73,16 @@ async def put_payment_method(
 ) -> PaymentMethodAnswer:
     """Attaches a payment method at Stripe and makes it the default; the answer has the id that Stripe stores."""
     await find_account(parts.engine, account_id)
-    attached = await parts.flows.attach_payment_method(
-        PaymentMethodOrder(attempt_id=str(uuid4()), account_id=account_id, payment_method_id=body.payment_method_id)
-    )
+    order = PaymentMethodOrder(attempt_id=str(uuid4()), account_id=account_id, payment_method_id=body.payment_method_id)
+    try:
+        attached = await parts.flows.attach_payment_method(order)
+    except (FlowUnavailable, FlowRefused) as error:
+        problem = problem_of(error)
+        if problem is None or problem.code != _AWAY:
+            raise
+        # The advice of other requests is to repeat the operation id, and this one has none.
+        _log.warning("No payment method was attached to %s yet: %s", account_id, error)
+        raise Problem(_AWAY, _NOT_ATTACHED, retryable=problem.retryable) from error
     return PaymentMethodAnswer.of(attached)
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from gateways.temporal.flows import FlowRefused, FlowUnavailable
+from messages.customers import PaymentMethod, PaymentMethodOrder
+from messages.failures import Failure
 from tests.api.flows import DECLINED
 from tests.api.running import RunningApi, new_id
 
@@ -79,6 +82,38 @@ async def test_a_payment_method_that_stripe_refuses_is_a_402(api: RunningApi, ac
     assert (problem["code"], problem["detail"]) == ("payment-method-refused", "Your card was declined.")
     assert (problem["stripeCode"], problem["declineCode"]) == ("card_declined", "generic_decline")
     assert (await api.admin.get(f"/v1/accounts/{account}")).json()["paymentMethod"] is None
+
+
+class _Away:
+    """Temporal, or Stripe behind it, does not answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod:
+        """Waits no longer."""
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        FlowUnavailable("Temporal did not answer within 15 s (TimeoutError)."),
+        FlowRefused(Failure.STRIPE_OUTAGE, "Stripe is away.", {}),
+        FlowRefused(Failure.STRIPE_OUTCOME_UNKNOWN, "Nobody knows.", {}),
+    ],
+)
+async def test_a_payment_method_that_waits_for_stripe_says_what_to_do(
+    api: RunningApi, account: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(api.flows, "attach_payment_method", _Away(error).attach_payment_method)
+    answer = await api.admin.put(f"/v1/accounts/{account}/payment-method", json={"paymentMethodId": "pm_card_visa"})
+    problem = answer.json()
+    assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "service-unavailable", True)
+    assert problem["detail"] == (
+        "The payment method could not be attached yet: Stripe, or a part of ours, does not answer. Nothing is charged. "
+        "Send the request again in a minute."
+    )
 
 
 async def test_the_payment_method_of_an_unknown_account(api: RunningApi) -> None:
