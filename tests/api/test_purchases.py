@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -330,7 +331,8 @@ async def test_so_many_are_looked_at_and_no_more(api: RunningApi, account: str, 
     first, second = await _to_be_paid(api, account), await _to_be_paid(api, account)
     told = _Told()
     desk = LookDesk(api.engine, told, Background(), quiet_seconds=0.2, payments_max=1)
-    for payment in (first, second, first):
+    paid = replace(first, operation_id=new_id(), state=PaymentState.PAID)
+    for payment in (paid, first, second, first):
         desk.asked(payment)
     await until(lambda: told.payments == [first.operation_id] * 2)
     await asyncio.sleep(0.6)
