@@ -15,6 +15,7 @@ from messages.payments import (
     NoticeOrder,
     Payment,
     PaymentId,
+    PaymentIntentId,
     PaymentNews,
     PurchaseOrder,
     SwitchOff,
@@ -59,6 +60,10 @@ class PaymentLedger(PaymentLedgerSteps):
     async def record_payment(self, news: PaymentNews) -> Payment:
         with final_failures():
             return await paying.record_payment(self._engine, replace(news, url=self._whole(news.url)))
+
+    async def record_canceled(self, payment: PaymentIntentId) -> None:
+        with final_failures():
+            await paying.record_canceled(self._engine, payment.payment_intent_id)
 
     async def switch_off(self, order: SwitchOff) -> None:
         with final_failures():

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 from activities.failures import final_failures
 from gateways.stripe.gateway import StripeGateway
+from messages.checkouts import CheckoutId, CheckoutPage, CheckoutRequest
 from messages.payment_steps import PaymentStripeSteps
 from messages.payments import (
     Authentication,
+    Cancellation,
     ChargeRequest,
-    CheckoutId,
-    CheckoutPage,
-    CheckoutRequest,
     ChosenMethod,
     FoundPayment,
     MethodQuestion,
@@ -50,6 +49,10 @@ class PaymentStripe(PaymentStripeSteps):
         with final_failures():
             return_url = self._public_url + authentication.return_url
             return await self._stripe.authenticate_payment(replace(authentication, return_url=return_url))
+
+    async def cancel_payment(self, cancellation: Cancellation) -> StripePayment:
+        with final_failures():
+            return await self._stripe.cancel_payment(cancellation)
 
     async def open_checkout(self, request: CheckoutRequest) -> CheckoutPage:
         with final_failures():

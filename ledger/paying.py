@@ -179,6 +179,11 @@ async def record_payment(engine: AsyncEngine, news: PaymentNews) -> Payment:
     return await with_transaction(engine, work, what="record payment")
 
 
+async def record_canceled(engine: AsyncEngine, payment_intent_id: str) -> None:
+    """The payment was canceled at Stripe, or can't be any more; either way nobody has to try it again."""
+    await with_transaction(engine, lambda tx: rows.write_canceled(tx, payment_intent_id), what="record canceled")
+
+
 async def renew_payment_key(engine: AsyncEngine, payment: Payment) -> Payment:
     """Stores the idempotency key that follows the payment's, once, and answers with the payment."""
 

@@ -129,7 +129,7 @@ async def open_top_up(engine: AsyncEngine, question: TopUpQuestion) -> TopUpDeci
         account = await lock_account(tx, account_id)
         unsettled = await payment_rows.find_unsettled_top_up(tx, account_id)
         if unsettled is not None:
-            return TopUpDecision(unsettled)
+            return TopUpDecision(unsettled, superseded=await payment_rows.to_cancel(tx, account_id))
         if await payment_rows.find_payment(tx, question.operation_id) is not None:
             # Its own attempt has been made, and has come to an end, or to its owner, by now.
             return TopUpDecision(None, NoTopUp.ENOUGH)
@@ -208,7 +208,7 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
     )
     if payment is None:
         raise IdempotencyConflict(question.operation_id)
-    return TopUpDecision(payment)
+    return TopUpDecision(payment, superseded=await payment_rows.to_cancel(tx, account.account_id))
 
 
 async def _no_top_up(tx: AsyncConnection, account: LockedAccount, reason: NoTopUp) -> TopUpDecision:

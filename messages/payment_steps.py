@@ -4,14 +4,13 @@ from abc import abstractmethod
 
 from temporalio import activity
 
+from messages.checkouts import CheckoutId, CheckoutPage, CheckoutRequest
 from messages.customers import AccountId
 from messages.payments import (
     Authentication,
     BlockedMethods,
+    Cancellation,
     ChargeRequest,
-    CheckoutId,
-    CheckoutPage,
-    CheckoutRequest,
     ChosenMethod,
     FoundPayment,
     MethodQuestion,
@@ -71,6 +70,11 @@ class PaymentLedgerSteps(Steps):
 
     @activity.defn
     @abstractmethod
+    async def record_canceled(self, payment: PaymentIntentId) -> None:
+        """Notes that a superseded payment needs no canceling any more."""
+
+    @activity.defn
+    @abstractmethod
     async def switch_off(self, order: SwitchOff) -> None:
         """Switches auto top-up off, with the reason and the date; a repeat keeps the first."""
 
@@ -112,6 +116,11 @@ class PaymentStripeSteps(Steps):
     @abstractmethod
     async def authenticate_payment(self, authentication: Authentication) -> StripePayment:
         """Confirms the same payment on-session; the answer says where its owner goes to authenticate it."""
+
+    @activity.defn
+    @abstractmethod
+    async def cancel_payment(self, cancellation: Cancellation) -> StripePayment:
+        """Cancels a payment that nobody wants any more. One that can't be canceled, paid perhaps, is as it stands."""
 
     @activity.defn
     @abstractmethod

@@ -154,12 +154,14 @@ class TopUpQuestion:
 @dataclass(frozen=True)
 class TopUpDecision:
     """The attempt that is to be carried on (an earlier one that is not settled, or a new one), or why there is none:
-    ``error`` is set where the owner should know, once for each ``subject``."""
+    ``error`` is set where the owner should know, once for each ``subject``. ``superseded`` are the payments at Stripe
+    whose place the attempt takes: they are to be canceled before it is charged."""
 
     payment: Payment | None
     reason: str = ""
     error: str | None = None
     subject: str = ""
+    superseded: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,18 @@ class PurchaseOrder:
     actor: str = "system"
     request_id: str = ""
     resume: bool = False
+
+
+def resumed_order(payment: Payment) -> PurchaseOrder:
+    """The order by which PurchaseWorkflow carries on a payment that exists, of whichever kind."""
+    return PurchaseOrder(
+        operation_id=payment.operation_id,
+        account_id=payment.account_id,
+        credits=payment.credits,
+        actor=payment.actor,
+        request_id=payment.request_id,
+        resume=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -280,6 +294,14 @@ class MethodQuestion:
 
 
 @dataclass(frozen=True)
+class Cancellation:
+    """A payment at Stripe that is to be canceled, under a key that comes of its id."""
+
+    payment_intent_id: str
+    idempotency_key: str
+
+
+@dataclass(frozen=True)
 class ChosenMethod:
     """The customer's default if it is usable, else a usable one, else None."""
 
@@ -338,39 +360,6 @@ class Authentication:
     payment_method_id: str
     idempotency_key: str
     return_url: str
-
-
-@dataclass(frozen=True)
-class CheckoutRequest:
-    """A hosted page on which the owner pays. ``success_url`` and ``cancel_url``, paths as above, are where it leads
-    back to."""
-
-    operation_id: str
-    account_id: str
-    credits: int
-    amount_cents: int
-    currency: str
-    stripe_customer_id: str
-    idempotency_key: str
-    success_url: str
-    cancel_url: str
-
-
-@dataclass(frozen=True)
-class CheckoutId:
-    """A hosted page, named by Stripe's id."""
-
-    checkout_session_id: str
-
-
-@dataclass(frozen=True)
-class CheckoutPage:
-    """A hosted page as Stripe has it: ``status`` is ``open``, ``complete`` or ``expired``."""
-
-    checkout_session_id: str
-    status: str
-    url: str | None
-    payment_intent_id: str | None
 
 
 @dataclass(frozen=True)

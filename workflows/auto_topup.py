@@ -13,8 +13,11 @@ from messages.payments import (
     Payment,
     PaymentError,
     PaymentEvent,
+    PaymentId,
+    PaymentIntentId,
     PaymentNews,
     PaymentState,
+    PaymentStatus,
     TopUpDecision,
     TopUpDemand,
     TopUpOrder,
@@ -23,8 +26,8 @@ from messages.payments import (
 )
 from workflows import patience
 from workflows.calls import in_ledger
-from workflows.carrying import Carrier
-from workflows.charging import charge_once, decline_of, usable_method
+from workflows.carrying import Carrier, resume
+from workflows.charging import cancel_once, charge_once, decline_of, usable_method
 from workflows.customers import customer_of
 from workflows.payment_words import declined, limit_reached, money, no_method
 
@@ -124,7 +127,11 @@ class AutoTopupWorkflow:
             return
         # Whoever comes while this attempt is under way is answered with it.
         self._waiting = decided + self._waiting
-        payment = await self._carry(decision.payment)
+        paid_before = await self._cancel(decision.superseded)
+        if paid_before:
+            payment = await self._step_aside(decision.payment, paid_before)
+        else:
+            payment = await self._carry(decision.payment)
         if not payment.granted:
             self._answer(TopUpOutcome(error=payment.error, message=payment.message or ""))
         # Whoever came after the credits were given may need more: another decision is due.
@@ -142,6 +149,29 @@ class AutoTopupWorkflow:
                     error=decision.error,
                 ),
             )
+
+    async def _cancel(self, superseded: list[str]) -> list[str]:
+        """Cancels the payments whose place the attempt takes, so that nobody pays both. The operation ids of those that
+        were paid before."""
+        paid = []
+        for payment_intent_id in superseded:
+            stands = await cancel_once(payment_intent_id)
+            await in_ledger(PaymentLedgerSteps.record_canceled, PaymentIntentId(payment_intent_id))
+            if stands is None:
+                continue
+            if stands.status in (PaymentStatus.SUCCEEDED, PaymentStatus.PROCESSING) and stands.operation_id is not None:
+                paid.append(stands.operation_id)
+        return paid
+
+    async def _step_aside(self, payment: Payment, paid_before: list[str]) -> Payment:
+        """Nothing is charged: one before was paid after all, and gives its credits. If they are not enough, the sweep
+        has the next decision made."""
+        for operation_id in paid_before:
+            await resume(await in_ledger(PaymentLedgerSteps.read_payment, PaymentId(operation_id)))
+        message = "The top-up before it was paid after all; nothing was charged."
+        self._answer(TopUpOutcome(message=message))
+        news = PaymentNews(payment.operation_id, PaymentState.FAILED, error=PaymentError.SUPERSEDED, message=message)
+        return await in_ledger(PaymentLedgerSteps.record_payment, news)
 
     async def _carry(self, payment: Payment) -> Payment:
         price = f"{payment.credits:,} credits for {money(payment.amount_cents, payment.currency)}"

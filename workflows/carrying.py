@@ -28,6 +28,7 @@ from messages.payments import (
     SwitchOff,
     TopUpOutcome,
     grant_order,
+    resumed_order,
 )
 from messages.reversals import ReversalOrder, ReversalTarget
 from workflows import patience
@@ -330,3 +331,24 @@ async def _mirror(order: GrantOrder) -> None:
         )
     except WorkflowAlreadyStartedError:
         workflow.logger.info("the grant %s has its workflow", order.operation_id)
+
+
+async def resume(payment: Payment) -> None:
+    """Has PurchaseWorkflow carry on a payment of which there is news, whatever became of it before."""
+    order = resumed_order(payment)
+    try:
+        await workflow.start_child_workflow(
+            names.PURCHASE_WORKFLOW,
+            order,
+            id=names.purchase_workflow_id(order.operation_id),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=f"{order.credits:,} credits are bought",
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(names.ACCOUNT_ID, order.account_id),
+                    SearchAttributePair(names.OPERATION_ID, order.operation_id),
+                ]
+            ),
+        )
+    except WorkflowAlreadyStartedError:
+        workflow.logger.info("%s is carried already", order.operation_id)

@@ -1,6 +1,7 @@
 """A charge at Stripe, made once: under the stored key, and where the outcome is unknown, looked for and not guessed."""
 
 from datetime import timedelta
+from itertools import count
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -9,6 +10,7 @@ from messages.customers import AccountId
 from messages.failures import Failure, failed_with, refusal
 from messages.payment_steps import PaymentLedgerSteps, PaymentStripeSteps
 from messages.payments import (
+    Cancellation,
     ChargeRequest,
     Decline,
     MethodQuestion,
@@ -82,6 +84,23 @@ async def charge_once(payment: Payment, *, customer: str, method: str, return_ur
             payment = await in_ledger(PaymentLedgerSteps.renew_payment_key, payment)
             await workflow.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def cancel_once(payment_intent_id: str) -> StripePayment | None:
+    """Cancels the payment, which may be tried any number of times: the answer is how it stands. None where Stripe
+    refuses to hear of it."""
+    pause = FIRST_PAUSE
+    for number in count(1):
+        cancellation = Cancellation(payment_intent_id, f"cancel-{payment_intent_id}-{number}")
+        try:
+            return await at_stripe(PaymentStripeSteps.cancel_payment, cancellation, summary="another takes its place")
+        except ActivityError as error:
+            if not failed_with(error, Failure.STRIPE_OUTCOME_UNKNOWN):
+                workflow.logger.error("%s can't be canceled: %s", payment_intent_id, error.cause)
+                return None
+        await workflow.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    raise AssertionError("there is always a next number")
 
 
 async def look_for(payment: Payment, customer: str) -> StripePayment | None:

@@ -10,11 +10,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from messages import names
+from messages.checkouts import CheckoutId, CheckoutRequest
 from messages.payment_steps import PaymentLedgerSteps, PaymentStripeSteps
 from messages.payments import (
     Authentication,
-    CheckoutId,
-    CheckoutRequest,
     Payment,
     PaymentError,
     PaymentEvent,

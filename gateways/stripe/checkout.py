@@ -8,7 +8,8 @@ from stripe.params.checkout import SessionCreateParams
 
 from gateways.stripe.errors import our_errors
 from gateways.stripe.intents import id_of, metadata_of
-from messages.payments import CheckoutId, CheckoutPage, CheckoutRequest, PaymentKind
+from messages.checkouts import CheckoutId, CheckoutPage, CheckoutRequest
+from messages.payments import PaymentKind
 
 
 async def create(client: StripeClient, request: CheckoutRequest) -> CheckoutPage:

@@ -13,14 +13,13 @@ from stripe.params import (
 
 from gateways.stripe import checkout, credit_grants, payment_methods, payments, standing
 from gateways.stripe.errors import our_errors
+from messages.checkouts import CheckoutId, CheckoutPage, CheckoutRequest
 from messages.customers import Customer, CustomerRequest, PaymentMethod, PaymentMethodCall
 from messages.grants import FoundMirror, MirrorClosing, MirrorQuestion, MirrorRequest, StripeGrant, StripeGrantId
 from messages.payments import (
     Authentication,
+    Cancellation,
     ChargeRequest,
-    CheckoutId,
-    CheckoutPage,
-    CheckoutRequest,
     ChosenMethod,
     FoundPayment,
     MethodQuestion,
@@ -119,6 +118,10 @@ class StripeGateway:
     async def find_payment(self, question: PaymentQuestion) -> FoundPayment:
         """Pages through the customer's payments for our operation id."""
         return await payments.find(self._client, question)
+
+    async def cancel_payment(self, cancellation: Cancellation) -> StripePayment:
+        """Cancels a payment; one that can't be canceled is as it stands."""
+        return await payments.cancel(self._client, cancellation)
 
     async def retrieve_payment(self, payment: PaymentIntentId) -> StripePayment:
         """How a payment stands."""

@@ -15,6 +15,7 @@ from gateways.stripe.errors import our_errors, told_by
 from gateways.stripe.intents import as_payment, id_of, metadata_of, operation_of
 from messages.payments import (
     Authentication,
+    Cancellation,
     ChargeRequest,
     Decline,
     FoundPayment,
@@ -114,6 +115,21 @@ async def authenticate(client: StripeClient, authentication: Authentication) -> 
                 raise
             return _declined(error, decline) or _but_declined(await retrieve(client, intent_id), decline)
         return as_payment(confirmed.to_dict())
+
+
+async def cancel(client: StripeClient, cancellation: Cancellation) -> StripePayment:
+    """Cancels the payment, for good. One that can't be canceled (any more) is as it stands."""
+    intent_id = cancellation.payment_intent_id
+    async with our_errors():
+        try:
+            canceled = await client.v1.payment_intents.cancel_async(
+                intent_id, {"expand": _WITH_CHARGE}, {"idempotency_key": cancellation.idempotency_key}
+            )
+        except stripe.StripeError as error:
+            if told_by(error).get("code") == _UNEXPECTED_STATE:
+                return await retrieve(client, PaymentIntentId(intent_id))
+            raise
+        return as_payment(canceled.to_dict())
 
 
 def _charge_params(request: ChargeRequest) -> PaymentIntentCreateParams:

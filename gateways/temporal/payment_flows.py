@@ -23,6 +23,7 @@ from messages.payments import (
     TopUpDemand,
     TopUpOrder,
     TopUpOutcome,
+    resumed_order,
 )
 from messages.reversals import ReversalOrder
 
@@ -79,7 +80,7 @@ class PaymentFlows:
 
         Raises FlowRefused, FlowUnavailable.
         """
-        start = self._start(_purchase(_resumed(payment)))
+        start = self._start(_purchase(resumed_order(payment)))
         async with answered_within(PURCHASE_SECONDS):
             asked: Payment = await self._client.execute_update_with_start_workflow(
                 names.AUTHENTICATE, start_workflow_operation=start, result_type=Payment
@@ -90,7 +91,7 @@ class PaymentFlows:
         """Tells whoever carries the payment that Stripe has news of it, starting somebody where nobody does."""
         signal = names.PAYMENT_FAILED if failed else names.PAYMENT_SUCCEEDED
         in_line = payment.kind is PaymentKind.AUTO_TOPUP and payment.state in UNSETTLED_STATES
-        await self._signal(signal, event, _top_up(payment.account_id) if in_line else _purchase(_resumed(payment)))
+        await self._signal(signal, event, _top_up(payment.account_id) if in_line else _purchase(resumed_order(payment)))
 
     async def payment_reversed(self, payment: Payment, payment_intent_id: str, event: PaymentEvent) -> None:
         """Has it looked at how much of the payment, which is this intent at Stripe, has gone back."""
@@ -156,17 +157,6 @@ def _searched(of: Payment | PurchaseOrder) -> tuple[SearchAttributePair[str], ..
     return (
         SearchAttributePair(names.ACCOUNT_ID, of.account_id),
         SearchAttributePair(names.OPERATION_ID, of.operation_id),
-    )
-
-
-def _resumed(payment: Payment) -> PurchaseOrder:
-    return PurchaseOrder(
-        operation_id=payment.operation_id,
-        account_id=payment.account_id,
-        credits=payment.credits,
-        actor=payment.actor,
-        request_id=payment.request_id,
-        resume=True,
     )
 
 

@@ -46,6 +46,8 @@ payments = Table(
     # The same for the same card, however often it is attached; Stripe does not say it of every method.
     Column("payment_method_fingerprint", Text),
     Column("payment_intent_id", Text),
+    # Another took its place: it is to be canceled at Stripe, so that nobody pays it as well.
+    Column("cancel_due", Boolean, nullable=False, server_default=text("false")),
     Column("checkout_session_id", Text),
     # Where the owner pays, or authenticates.
     Column("url", Text),

@@ -150,7 +150,8 @@ async def renew_key(tx: AsyncConnection, operation_id: str, *, used: str) -> Non
 async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
     """Writes what has become of the payment; what the news does not know stays as it is.
 
-    ``url`` is where its owner goes now, and None says nowhere. An error stands until the payment goes through.
+    ``url`` is where its owner goes now, and None says nowhere. An error stands until the payment goes through. No
+    payment becomes ``open`` again: such news, which may be told again when others have been, is of its ids alone.
     """
     named = {
         "payment_method_id": news.payment_method_id,
@@ -160,7 +161,19 @@ async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
         "receipt_url": news.receipt_url,
     }
     values: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
-    values |= {"state": news.state, "url": news.url, "error": news.error, "message": news.message}
+    values["changed_at"] = func.now()
+    if news.state is not PaymentState.OPEN:
+        values |= _standing(news)
+    await tx.execute(update(payments).where(payments.c.operation_id == news.operation_id).values(values))
+
+
+def _standing(news: PaymentNews) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "state": news.state,
+        "url": news.url,
+        "error": news.error,
+        "message": news.message,
+    }
     if news.state in _WITHOUT_CREDITS:
         values |= {
             "error": func.coalesce(news.error, payments.c.error),
@@ -174,11 +187,8 @@ async def write_news(tx: AsyncConnection, news: PaymentNews) -> None:
         if news.decline.never_again:
             values["never_again"] = True
     ended = news.state in _ENDS
-    values |= {
-        "changed_at": func.now(),
-        "closed_at": func.coalesce(payments.c.closed_at, func.now()) if ended else None,
-    }
-    await tx.execute(update(payments).where(payments.c.operation_id == news.operation_id).values(values))
+    values["closed_at"] = func.coalesce(payments.c.closed_at, func.now()) if ended else None
+    return values
 
 
 async def supersede_waiting_top_ups(tx: AsyncConnection, account_id: UUID) -> None:
@@ -195,10 +205,26 @@ async def supersede_waiting_top_ups(tx: AsyncConnection, account_id: UUID) -> No
             error="superseded",
             message="A later top-up took its place.",
             url=None,
+            cancel_due=payments.c.payment_intent_id.is_not(None),
             changed_at=func.now(),
             closed_at=func.now(),
         )
     )
+
+
+async def to_cancel(tx: AsyncConnection, account_id: UUID) -> list[str]:
+    """The account's payments that are to be canceled at Stripe, by their ids there."""
+    found = await tx.execute(
+        select(payments.c.payment_intent_id)
+        .where(payments.c.account_id == account_id, payments.c.cancel_due)
+        .order_by(payments.c.created_at, payments.c.operation_id)
+    )
+    return list(found.scalars())
+
+
+async def write_canceled(tx: AsyncConnection, payment_intent_id: str) -> None:
+    """The payment needs no canceling any more."""
+    await tx.execute(update(payments).where(payments.c.payment_intent_id == payment_intent_id).values(cancel_due=False))
 
 
 async def declined_methods(tx: AsyncConnection, account_id: UUID, *, at_most: int, within: timedelta) -> BlockedMethods:

@@ -45,7 +45,7 @@ async def steps(engine: AsyncEngine) -> PaymentLedger:
 
 async def test_a_top_up_goes_from_its_question_to_its_end(engine: AsyncEngine, steps: PaymentLedger) -> None:
     account_id = await topped_up_user(engine)
-    question = TopUpQuestion(account_id, "auto-topup-1", 0, "r-1")
+    question = TopUpQuestion(account_id, "auto-topup-1", [], "r-1")
     made = (await steps.open_top_up(question)).payment
     assert made is not None
     assert await steps.read_payment(PaymentId("auto-topup-1")) == made
@@ -75,7 +75,7 @@ async def test_a_purchase_is_opened_once_and_taken_back(engine: AsyncEngine, ste
 async def test_a_declined_method_is_blocked_and_auto_top_up_off(engine: AsyncEngine, steps: PaymentLedger) -> None:
     account_id = await topped_up_user(engine)
     assert await steps.blocked_methods(AccountId(account_id)) == BlockedMethods([])
-    await steps.open_top_up(TopUpQuestion(account_id, "auto-topup-1", 0, "r-1"))
+    await steps.open_top_up(TopUpQuestion(account_id, "auto-topup-1", [], "r-1"))
     no = Decline("Stolen.", decline_code="stolen_card", never_again=True)
     await steps.record_payment(
         PaymentNews("auto-topup-1", PaymentState.FAILED, payment_method_id="pm_1", error="e", decline=no)
@@ -109,7 +109,7 @@ async def test_our_own_paths_become_addresses(
 
 
 async def _of_nobody(steps: PaymentLedger, _: str) -> object:
-    return await steps.open_top_up(TopUpQuestion(NOBODY, "auto-topup-1", 0, ""))
+    return await steps.open_top_up(TopUpQuestion(NOBODY, "auto-topup-1", [], ""))
 
 
 async def _purchase_of_nobody(steps: PaymentLedger, _: str) -> object:
@@ -133,7 +133,7 @@ async def _too_little(steps: PaymentLedger, account_id: str) -> object:
 
 
 async def _taken_for_a_top_up(steps: PaymentLedger, account_id: str) -> object:
-    return await steps.open_top_up(TopUpQuestion(account_id, "taken", 0, ""))
+    return await steps.open_top_up(TopUpQuestion(account_id, "taken", [], ""))
 
 
 async def _taken_for_a_purchase(steps: PaymentLedger, account_id: str) -> object:

@@ -9,10 +9,11 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.payment_stripe import PaymentStripe
+from messages.checkouts import CheckoutId
 from messages.failures import Failure
 from messages.payments import (
     Authentication,
-    CheckoutId,
+    Cancellation,
     MethodQuestion,
     PaymentIntentId,
     PaymentQuestion,
@@ -24,6 +25,7 @@ from tests.gateways.stripe_parts import new_charge, new_checkout
 WRITING: dict[str, Any] = {
     "charge": new_charge("cus_1", "pm_1"),
     "authenticate_payment": Authentication("pi_1", "pm_1", "authenticate-1", "https://example.com/back"),
+    "cancel_payment": Cancellation("pi_1", "cancel-pi_1-1"),
     "open_checkout": new_checkout("cus_1"),
 }
 READING: dict[str, Any] = {

@@ -167,3 +167,29 @@ async def test_nor_is_it_charged_for_a_purchase(shop: Shop) -> None:
     # Its owner gets the page instead.
     assert (await shop.buy(account, 500))["status"] == "requires-action"
     assert len(await shop.intents(account)) == 1
+
+
+async def test_who_pays_the_new_top_up_can_not_pay_the_old_one_as_well(shop: Shop) -> None:
+    account = await shop.account(card="pm_card_authenticationRequired", credits=600)
+    await shop.switch_on(account, threshold=500, target=1000)
+    async with shop.listening(account) as listener:
+        await shop.spend(account, 200)
+
+        async def asked() -> str | None:
+            return listener.errors[0]["actionUrl"] if listener.errors else None
+
+        link = await seen(asked)
+    async with httpx.AsyncClient(timeout=30) as browser:
+        page = (await browser.get(link)).headers["location"]
+        # The page stays open; meanwhile its owner pays with another card.
+        await shop.ok("PUT", f"/v1/accounts/{account}/payment-method", {"paymentMethodId": VISA})
+        await shop.switch_on(account, threshold=500, target=1000)
+
+        async def topped_up() -> bool | None:
+            return True if (await shop.balance(account))["netBalance"] == 1000 else None
+
+        await seen(topped_up)
+        late = await browser.post(page, data={"outcome": "complete"})
+        assert late.status_code in (200, 303), late.text
+    assert [each["status"] for each in await shop.intents(account)] == ["canceled", "succeeded"]
+    assert (await shop.balance(account))["netBalance"] == 1000

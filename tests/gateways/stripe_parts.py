@@ -13,9 +13,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateways.stripe.gateway import StripeGateway
+from messages.checkouts import CheckoutRequest
 from messages.customers import CustomerRequest, PaymentMethodCall
 from messages.grants import GrantType, MirrorRequest
-from messages.payments import ChargeRequest, CheckoutRequest, PaymentKind
+from messages.payments import ChargeRequest, PaymentKind
 from stripe_sandbox.app import create_app
 from stripe_sandbox.config import SandboxConfig
 from tests.sandbox.endpoint import SECRET

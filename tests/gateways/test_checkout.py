@@ -7,15 +7,8 @@ from typing import Any
 import pytest
 
 from gateways.stripe.errors import StripeOutcomeUnknown, StripeRefused
-from messages.payments import (
-    CheckoutId,
-    CheckoutPage,
-    MethodQuestion,
-    PaymentIntentId,
-    PaymentQuestion,
-    PaymentStatus,
-    StripePayment,
-)
+from messages.checkouts import CheckoutId, CheckoutPage
+from messages.payments import MethodQuestion, PaymentIntentId, PaymentQuestion, PaymentStatus, StripePayment
 from tests.gateways.odd_stripe import OddParts
 from tests.gateways.stripe_parts import StripeParts, new_checkout
 

@@ -6,14 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from gateways.stripe.gateway import StripeGateway
-from messages.payments import (
-    Authentication,
-    CheckoutId,
-    MethodQuestion,
-    PaymentIntentId,
-    PaymentKind,
-    PaymentQuestion,
-)
+from messages.checkouts import CheckoutId
+from messages.payments import Authentication, MethodQuestion, PaymentIntentId, PaymentKind, PaymentQuestion
 from tests.gateways.stripe_parts import gateway_to, new_charge, new_checkout
 
 BACK = "https://example.com/back"

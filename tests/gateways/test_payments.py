@@ -9,6 +9,7 @@ import pytest
 from gateways.stripe.errors import StripeOutage, StripeOutcomeUnknown, StripeRefused
 from messages.payments import (
     Authentication,
+    Cancellation,
     ChargeRequest,
     PaymentIntentId,
     PaymentKind,
@@ -313,7 +314,20 @@ async def test_a_payment_that_nobody_has_tried_or_that_was_cancelled_says_so(par
     assert (await parts.gateway.retrieve_payment(PaymentIntentId(made.id))).status is PaymentStatus.CANCELED
 
 
+async def test_what_waits_for_its_owner_is_canceled_and_what_is_paid_is_not(parts: StripeParts) -> None:
+    waits = await charge(parts, THREE_D)
+    assert waits.status is PaymentStatus.DECLINED
+    for number in range(2):
+        canceled = await parts.gateway.cancel_payment(Cancellation(waits.payment_intent_id, f"cancel-{number}"))
+        assert (canceled.status, canceled.operation_id) == (PaymentStatus.CANCELED, waits.operation_id)
+    for sample in ("pm_card_visa", "pm_usBankAccount_success"):
+        made = await charge(parts, sample, idempotency_key=f"payment-{sample}")
+        assert await parts.gateway.cancel_payment(Cancellation(made.payment_intent_id, f"cancel-{sample}")) == made
+
+
 async def test_a_payment_that_stripe_does_not_know_is_a_refusal(parts: StripeParts) -> None:
     with pytest.raises(StripeRefused) as told:
         await parts.gateway.retrieve_payment(PaymentIntentId("pi_of_nobody"))
     assert told.value.status == 404
+    with pytest.raises(StripeRefused):
+        await parts.gateway.cancel_payment(Cancellation("pi_of_nobody", "cancel-1"))

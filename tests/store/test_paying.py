@@ -274,6 +274,13 @@ async def test_an_error_stands_until_the_payment_goes_through(engine: AsyncEngin
     assert (paid.error, paid.message, paid.url, paid.closed_at) == (None, None, None, None)
 
 
+async def test_news_that_is_told_again_opens_nothing_anew(engine: AsyncEngine) -> None:
+    await buy_credits(engine, await open_user(engine))
+    failed = await become(engine, "bought", PaymentState.FAILED, error="payment-declined", message="No.")
+    again = await record_payment(engine, PaymentNews("bought", PaymentState.OPEN, payment_intent_id="pi_1"))
+    assert again == replace(failed, payment_intent_id="pi_1")
+
+
 async def test_a_method_that_is_never_to_be_tried_again_is_blocked_at_once(engine: AsyncEngine) -> None:
     account_id, stranger = await open_user(engine), await open_user(engine)
     for name, method in (("one", "pm_1"), ("two", "pm_2"), ("three", "pm_3")):

@@ -13,7 +13,7 @@ from ledger.clock import advance_test_clock
 from ledger.consuming import ConsumeOrder
 from ledger.granting import process_and_grant_credit
 from ledger.opening import Opening, find_account, open_account
-from ledger.paying import read_payment
+from ledger.paying import read_payment, record_canceled
 from ledger.rules.errors import IdempotencyConflict
 from ledger.rules.topping_up import NoTopUp
 from ledger.topping_up import find_crossings, read_auto_topup, switch_off
@@ -286,11 +286,12 @@ async def test_debt_is_paid_by_the_top_up_as_well(database: Database, engine: As
 async def test_a_later_attempt_takes_the_place_of_one_that_waits_for_its_owner(engine: AsyncEngine) -> None:
     account_id, stranger = await topped_up_user(engine), await topped_up_user(engine)
     await attempt(engine, account_id)
-    await become(engine, "topup-1", PaymentState.REQUIRES_ACTION, url="https://example.org/")
+    page = "https://example.org/"
+    await become(engine, "topup-1", PaymentState.REQUIRES_ACTION, url=page, payment_intent_id="pi_1")
     await attempt(engine, stranger, "other")
-    waits = await become(engine, "other", PaymentState.REQUIRES_ACTION, url="https://example.org/")
+    waits = await become(engine, "other", PaymentState.REQUIRES_ACTION, url=page, payment_intent_id="pi_2")
     bought = await buy_credits(engine, account_id)
-    bought = await become(engine, "bought", PaymentState.REQUIRES_ACTION, url="https://example.org/")
+    bought = await become(engine, "bought", PaymentState.REQUIRES_ACTION, url=page, payment_intent_id="pi_3")
     later = await attempt(engine, account_id, "topup-2")
     old = await read_payment(engine, "topup-1")
     assert (old.state, old.error, old.message) == (PaymentState.FAILED, "superseded", "A later top-up took its place.")
@@ -298,6 +299,11 @@ async def test_a_later_attempt_takes_the_place_of_one_that_waits_for_its_owner(e
     assert old.closed_at is not None
     assert await read_payment(engine, "other") == waits
     assert await read_payment(engine, "bought") == bought
+    # It is to be canceled at Stripe, until somebody says that it was.
+    assert (await ask(engine, account_id, "topup-2")).superseded == ["pi_1"]
+    assert (await ask(engine, account_id, "topup-3")).superseded == ["pi_1"]
+    await record_canceled(engine, "pi_1")
+    assert (await ask(engine, account_id, "topup-2")).superseded == []
 
 
 async def test_a_top_up_that_is_not_made_leaves_what_waits_alone(engine: AsyncEngine) -> None:

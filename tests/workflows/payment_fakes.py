@@ -19,6 +19,7 @@ from messages.payments import (
     Payment,
     PaymentError,
     PaymentId,
+    PaymentIntentId,
     PaymentKind,
     PaymentNews,
     PaymentState,
@@ -60,6 +61,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         self.spent = 0
         self.off_because: SwitchOff | None = None
         self.blocked: list[str] = []
+        self.to_cancel: list[str] = []
         self.refusal: ApplicationError | None = None
         self.questions: list[TopUpQuestion] = []
         self.notices: dict[tuple[str, str], NoticeOrder] = {}
@@ -123,7 +125,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         self.on_decision()
         unsettled = self._unsettled()
         if unsettled:
-            return TopUpDecision(unsettled[0])
+            return TopUpDecision(unsettled[0], superseded=list(self.to_cancel))
         if not self.enabled:
             return TopUpDecision(None, NoTopUp.OFF)
         bought = self._bought(question.needs)
@@ -132,9 +134,11 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         if isinstance(bought, NoTopUp):
             return TopUpDecision(None, bought)
         self._supersede()
-        return TopUpDecision(
-            self.put(self.new(question.operation_id, PaymentKind.AUTO_TOPUP, bought, question.request_id))
-        )
+        made = self.put(self.new(question.operation_id, PaymentKind.AUTO_TOPUP, bought, question.request_id))
+        return TopUpDecision(made, superseded=list(self.to_cancel))
+
+    async def record_canceled(self, payment: PaymentIntentId) -> None:
+        self.to_cancel.remove(payment.payment_intent_id)
 
     async def still_wanted(self, payment: PaymentId) -> bool:
         return self._row(payment.operation_id).state is PaymentState.OPEN and self.enabled
@@ -255,6 +259,7 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
     def _supersede(self) -> None:
         for row in self._top_ups():
             if row.state is PaymentState.REQUIRES_ACTION:
+                self.to_cancel += [row.payment_intent_id] if row.payment_intent_id else []
                 self.put(replace(row, state=PaymentState.FAILED, error=PaymentError.SUPERSEDED, url=None))
 
     def _row(self, operation_id: str) -> Payment:

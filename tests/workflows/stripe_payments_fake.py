@@ -5,14 +5,13 @@ from dataclasses import replace
 
 from temporalio.exceptions import ApplicationError
 
+from messages.checkouts import CheckoutId, CheckoutPage, CheckoutRequest
 from messages.customers import PaymentMethod
 from messages.payment_steps import PaymentStripeSteps
 from messages.payments import (
     Authentication,
+    Cancellation,
     ChargeRequest,
-    CheckoutId,
-    CheckoutPage,
-    CheckoutRequest,
     ChosenMethod,
     Decline,
     FoundPayment,
@@ -69,6 +68,7 @@ class FakePaymentStripe(PaymentStripeSteps):
         self.charges: list[ChargeRequest] = []
         self.authentications: list[Authentication] = []
         self.on_session: Answer = REDIRECTS
+        self.canceled: list[str] = []
         self.looks = 0
         self.asked = 0
         self.on_charge: Callable[[ChargeRequest], None] = _nothing
@@ -148,6 +148,17 @@ class FakePaymentStripe(PaymentStripeSteps):
         if payment.payment_intent_id not in self.intents:
             raise refused("No such payment_intent")
         return self.intents[payment.payment_intent_id]
+
+    async def cancel_payment(self, cancellation: Cancellation) -> StripePayment:
+        self._answer()
+        self.canceled.append(cancellation.idempotency_key)
+        if len(self.canceled) == 1:
+            # Under this key it answers so for a day, done or not.
+            raise stored_500()
+        stands = self.intents[cancellation.payment_intent_id]
+        if stands.status not in (PaymentStatus.SUCCEEDED, PaymentStatus.PROCESSING):
+            self.intents[stands.payment_intent_id] = _moved(stands, PaymentStatus.CANCELED, None)
+        return self.intents[stands.payment_intent_id]
 
     async def authenticate_payment(self, authentication: Authentication) -> StripePayment:
         self._answer()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from messages.payments import (
     NoticeKind,
+    Payment,
     PaymentError,
     PaymentState,
     PaymentStatus,
@@ -272,6 +273,43 @@ async def test_while_a_bank_takes_its_time_requests_are_told_so_at_once(money: P
     await money.until(lambda: money.books.payments[0].state is PaymentState.PAID)
     money.stripe.cards[GOOD_CARD.payment_method_id] = SUCCEEDS
     assert (await money.top_up(TopUpDemand(needed=1200))).added == 4400
+
+
+async def _waits_for_its_owner(money: PaymentFlow) -> Payment:
+    """A top-up that nobody has authenticated; its owner has switched auto top-up on again, with a good card."""
+    money.stripe.cards[GOOD_CARD.payment_method_id] = WANTS_AUTHENTICATION
+    assert (await money.top_up()).error == PaymentError.AUTHENTICATION_REQUIRED
+    await money.ends()
+    money.stripe.cards[GOOD_CARD.payment_method_id] = SUCCEEDS
+    money.books.switch_on()
+    return money.books.only
+
+
+async def test_a_top_up_whose_place_is_taken_can_be_paid_no_more(money: PaymentFlow) -> None:
+    before = await _waits_for_its_owner(money)
+    assert (await money.top_up()).added == TOP_UP
+    assert money.stripe.intents[str(before.payment_intent_id)].status is PaymentStatus.CANCELED
+    assert money.books.to_cancel == []
+    assert len(money.grants.grants) == 1
+    # Once, though the first try was of unknown outcome.
+    money.books.base = -4000
+    assert (await money.top_up()).added == 4400
+    assert money.stripe.canceled == [f"cancel-{before.payment_intent_id}-{number}" for number in (1, 2)]
+
+
+async def test_where_it_was_paid_before_nothing_more_is_charged(money: PaymentFlow) -> None:
+    before = await _waits_for_its_owner(money)
+    money.stripe.becomes_paid()
+    outcome = await money.top_up(TopUpDemand(needed=600))
+    assert (outcome.added, outcome.error) == (0, None)
+    assert "paid after all" in outcome.message
+    await money.until(lambda: money.books.net == 5000)
+    paid, aside = money.books.payments
+    assert paid.operation_id == before.operation_id
+    await money.until(lambda: money.books.payments[0].state is PaymentState.PAID)
+    assert (aside.state, aside.error) == (PaymentState.FAILED, PaymentError.SUPERSEDED)
+    assert len(money.stripe.charges) == 1
+    assert money.books.enabled
 
 
 async def test_a_payment_that_was_disputed_before_it_was_confirmed_is_looked_at(money: PaymentFlow) -> None:
