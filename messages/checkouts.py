@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CheckoutRequest:
-    """A hosted page on which the owner pays. ``success_url`` and ``cancel_url``, which workflows name as paths of our own
-    pages, are where it leads back to."""
+    """A hosted page on which the owner pays. ``success_url`` and ``cancel_url`` are where it leads back to; workflows
+    name them as paths of our own pages."""
 
     operation_id: str
     account_id: str

@@ -31,6 +31,7 @@ class LocalFlows(LocalPayments):
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
         self.granted: list[str] = []
+        self.cannot_attach: Exception | None = None
         self._under_way: dict[str, asyncio.Task[Grant]] = {}
         self.retried: list[tuple[GrantOrder, OperatorOrder]] = []
         self.abandoned: list[tuple[GrantOrder, OperatorOrder]] = []
@@ -74,6 +75,8 @@ class LocalFlows(LocalPayments):
     async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod:
         """Attaches any card but the one that declines."""
         self._answer_or_fail()
+        if self.cannot_attach is not None:
+            raise self.cannot_attach
         if order.payment_method_id == DECLINED:
             said = {
                 "message": DECLINED_WORDS,

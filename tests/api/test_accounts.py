@@ -3,7 +3,6 @@
 import pytest
 
 from gateways.temporal.flows import FlowRefused, FlowUnavailable
-from messages.customers import PaymentMethod, PaymentMethodOrder
 from messages.failures import Failure
 from tests.api.flows import DECLINED
 from tests.api.running import RunningApi, new_id
@@ -84,17 +83,6 @@ async def test_a_payment_method_that_stripe_refuses_is_a_402(api: RunningApi, ac
     assert (await api.admin.get(f"/v1/accounts/{account}")).json()["paymentMethod"] is None
 
 
-class _Away:
-    """Temporal, or Stripe behind it, does not answer."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    async def attach_payment_method(self, order: PaymentMethodOrder) -> PaymentMethod:
-        """Waits no longer."""
-        raise self._error
-
-
 @pytest.mark.parametrize(
     "error",
     [
@@ -104,10 +92,13 @@ class _Away:
     ],
 )
 async def test_a_payment_method_that_waits_for_stripe_says_what_to_do(
-    api: RunningApi, account: str, monkeypatch: pytest.MonkeyPatch, error: Exception
+    api: RunningApi, account: str, error: Exception
 ) -> None:
-    monkeypatch.setattr(api.flows, "attach_payment_method", _Away(error).attach_payment_method)
-    answer = await api.admin.put(f"/v1/accounts/{account}/payment-method", json={"paymentMethodId": "pm_card_visa"})
+    api.flows.cannot_attach = error
+    try:
+        answer = await api.admin.put(f"/v1/accounts/{account}/payment-method", json={"paymentMethodId": "pm_card_visa"})
+    finally:
+        api.flows.cannot_attach = None
     problem = answer.json()
     assert (answer.status_code, problem["code"], problem["retryable"]) == (503, "service-unavailable", True)
     assert problem["detail"] == (

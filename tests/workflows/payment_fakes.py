@@ -7,6 +7,7 @@ from datetime import datetime
 from temporalio.exceptions import ApplicationError
 
 from ledger.rules.money import Price
+from ledger.rules.reversing import moves_against
 from ledger.rules.topping_up import NoTopUp, TopUpRule, top_up_credits
 from messages.customer_steps import PaymentMethodLedgerSteps
 from messages.customers import AccountId, DefaultPaymentMethod
@@ -62,6 +63,8 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         self.off_because: SwitchOff | None = None
         self.blocked: list[str] = []
         self.to_cancel: list[str] = []
+        # An operator has revoked all that was bought.
+        self.revoked = False
         self.refusal: ApplicationError | None = None
         self.questions: list[TopUpQuestion] = []
         self.notices: dict[tuple[str, str], NoticeOrder] = {}
@@ -211,31 +214,34 @@ class FakePayments(PaymentLedgerSteps, PaymentMethodLedgerSteps):
         principal = self.grants.grants[operation_id].principal
         nothing = Booked(ReversalTarget(target.payment_id, target.paid_cents, 0))
         booked = self.booked.setdefault(target.payment_id, nothing)
-        before = booked.reversed_credits
+        before, was, on = booked.reversed_credits, booked.target, self.enabled
         now = principal * target.reversed_cents // target.paid_cents
-        changed = (target.reversed_cents, target.frozen_cents) != (
-            booked.target.reversed_cents,
-            booked.target.frozen_cents,
-        )
+        changed = (target.reversed_cents, target.frozen_cents) != (was.reversed_cents, was.frozen_cents)
         if changed:
             booked.target, booked.reversed_credits, booked.changes = target, now, booked.changes + 1
             booked.frozen_credits = principal * target.frozen_cents // target.paid_cents
-        if changed and (now > before or booked.frozen_credits):
+        against = changed and moves_against(target, reversed_cents=was.reversed_cents, frozen_cents=was.frozen_cents)
+        if against:
             # In the same transaction, as the ledger does.
             self._switch_off(SwitchOff(self.account_id, PaymentError.REVERSED, "A payment has been reversed."))
-        taken = min(max(0, now - before), max(0, principal - self.spent - before))
+        # Of what is spent nothing can be frozen, and of what was revoked nothing taken.
+        there = 0 if self.revoked else max(0, principal - self.spent)
+        taken = min(max(0, now - before), max(0, there - before))
+        owed = 0 if self.revoked else max(0, now - before) - taken
         return Reversal(
             payment_id=target.payment_id,
             account_id=self.account_id,
             operation_id=operation_id,
             reversed_credits=now,
-            frozen_credits=booked.frozen_credits,
+            frozen_credits=min(booked.frozen_credits, there),
             taken=taken if changed else 0,
             given_back=max(0, before - now) if changed else 0,
-            debt_incurred=max(0, now - before) - taken if changed else 0,
+            debt_incurred=owed if changed else 0,
             net=self.net,
             changed=changed,
             changes=booked.changes,
+            against=against,
+            switched_off=on and not self.enabled,
         )
 
     def _bought(self, needs: list[int]) -> int | NoTopUp:

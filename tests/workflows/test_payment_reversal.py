@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ledger.rules.reversing import moves_against
-from messages.payments import NoticeKind, NoticeOrder, Payment, PaymentError, PaymentKind, PaymentState, SwitchOff
+from messages.payments import NoticeKind, NoticeOrder, Payment, PaymentError, PaymentKind, PaymentState
 from messages.reversals import Reversal, ReversalTarget
-from tests.workflows.payment_fakes import Booked, FakePayments
 from tests.workflows.payment_flow import PaymentFlow
 from tests.workflows.stripe_payments_fake import GOOD_CARD, PROCESSES
 from workflows.payment_words import reversed_late, reversed_words
@@ -19,37 +17,6 @@ MAY_BE_OFF = "Auto top-up may have been switched off; switch it on again when th
 FROZEN = "are frozen while the dispute is open"
 REVOKED = "No credits were taken back: they had been revoked before, or it was less than a credit."
 NOTHING_DONE = Reversal("pi_1", "account", "bought", 0, 0, 0, 0, 0, net=0, changed=True, changes=1)
-
-
-class AsTheLedger(FakePayments):
-    """The fake, with the ledger's word on the money and on auto top-up. Of what is spent nothing can be frozen."""
-
-    def _reverse(self, operation_id: str, target: ReversalTarget) -> Reversal:
-        nothing = Booked(ReversalTarget(target.payment_id, target.paid_cents, 0))
-        was, on = self.booked.get(target.payment_id, nothing).target, self.enabled
-        done = super()._reverse(operation_id, target)
-        against = done.changed and moves_against(
-            target, reversed_cents=was.reversed_cents, frozen_cents=was.frozen_cents
-        )
-        if against:
-            self._switch_off(SwitchOff(self.account_id, PaymentError.REVERSED, "A payment has been reversed."))
-        there = max(0, self.grants.grants[operation_id].principal - self.spent)
-        frozen = min(done.frozen_credits, there)
-        return replace(done, frozen_credits=frozen, against=against, switched_off=on and not self.enabled)
-
-
-class OfRevokedCredits(AsTheLedger):
-    """An operator has revoked what was bought: nothing is there to take."""
-
-    def _reverse(self, operation_id: str, target: ReversalTarget) -> Reversal:
-        return replace(super()._reverse(operation_id, target), taken=0, debt_incurred=0, frozen_credits=0)
-
-
-@pytest.fixture
-def money(money: PaymentFlow) -> PaymentFlow:
-    """The account's payments, with books that answer as the ledger does."""
-    money.books.__class__ = AsTheLedger
-    return money
 
 
 async def test_partial_refunds_add_up_to_the_whole(money: PaymentFlow) -> None:
@@ -94,7 +61,7 @@ async def test_a_dispute_of_what_is_spent_is_told_as_an_error(money: PaymentFlow
 
 async def test_a_refund_of_what_was_revoked_is_told_as_an_error(money: PaymentFlow) -> None:
     payment = await money.bought()
-    money.books.__class__ = OfRevokedCredits
+    money.books.revoked = True
     money.stands(payment, refunded=2000)
     await _told(money)
     (notice,) = _told_of_reversals(money)
