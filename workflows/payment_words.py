@@ -108,7 +108,9 @@ def reversed_words(reversal: Reversal, target: ReversalTarget, *, against: bool)
         return f"A payment has been {what}. {taken_back(reversal, frozen_cents=target.frozen_cents)}"
     given_back = f": {reversal.given_back:,} credits were given back" if reversal.given_back else ""
     frozen = f" {reversal.frozen_credits:,} are frozen while the dispute is open." if reversal.frozen_credits else ""
-    return f"A payment has been restored ({target.reason}){given_back}.{frozen}"
+    return (
+        f"A payment has been restored{given_back}.{frozen} If auto top-up was switched off for it, switch it on again."
+    )
 
 
 def _mend(payment: Payment) -> str:

@@ -13,6 +13,7 @@ from workflows.payment_words import reversed_late, reversed_words
 
 OFF = "Auto top-up is off; switch it on again when that is settled."
 WAS_OFF = "Write to support if you did not expect that."
+ON_AGAIN = "If auto top-up was switched off for it, switch it on again."
 MAY_BE_OFF = "Auto top-up may have been switched off; switch it on again when that is settled."
 FROZEN = "are frozen while the dispute is open"
 REVOKED = "No credits were taken back: they had been revoked before, or it was less than a credit."
@@ -98,7 +99,7 @@ async def test_a_dispute_that_is_won_gives_back_and_tells_so(money: PaymentFlow)
     assert money.books.booked["pi_1"].reversed_credits == 0
     assert money.books.net == 2400
     given_back = money.books.told(NoticeKind.PAYMENT_REVERSED)[-1]
-    assert given_back.message == "A payment has been restored (dispute): 2,000 credits were given back."
+    assert given_back.message == f"A payment has been restored: 2,000 credits were given back. {ON_AGAIN}"
     assert given_back.error is None
     # To be given something is no reason to switch anything off.
     assert money.books.enabled
@@ -148,7 +149,7 @@ async def test_a_restoration_whose_answer_was_lost_is_no_error(money: PaymentFlo
     money.stands(payment)
     await _told(money)
     restored = _told_of_reversals(money)[-1]
-    assert (restored.error, restored.message) == (None, "A payment has been restored (refund).")
+    assert (restored.error, restored.message) == (None, f"A payment has been restored. {ON_AGAIN}")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,8 @@ def test_what_is_given_back_is_said_with_what_is_frozen_still() -> None:
     reversal = replace(NOTHING_DONE, given_back=1000, frozen_credits=1000)
     said = reversed_words(reversal, ReversalTarget("pi_1", 1000, 0, 1000, "why"), against=False)
     assert said == (
-        "A payment has been restored (why): 1,000 credits were given back. 1,000 are frozen while the dispute is open."
+        "A payment has been restored: 1,000 credits were given back. 1,000 are frozen while the dispute is open. "
+        f"{ON_AGAIN}"
     )
 
 
