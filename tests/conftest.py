@@ -34,7 +34,6 @@ _LONG = (
     "faults/test_webhook_storm.py",
     "faults/test_killed_under_load.py",
     "faults/test_parts_away.py",
-    "workflows/test_auto_topup_outages.py",
     "local/test_image.py",
 )
 

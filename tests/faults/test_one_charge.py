@@ -193,3 +193,17 @@ async def test_who_pays_the_new_top_up_can_not_pay_the_old_one_as_well(shop: Sho
         assert late.status_code in (200, 303), late.text
     assert [each["status"] for each in await shop.intents(account)] == ["canceled", "succeeded"]
     assert (await shop.balance(account))["netBalance"] == 1000
+
+
+async def test_what_one_top_up_does_not_pay_the_next_one_does(shop: Shop, up: Up) -> None:
+    account = await shop.account(credits=500)
+    await shop.switch_on(account, threshold=400, target=1000)
+    # Slow enough for the others to come while the first top-up is under way; its webhook comes much later.
+    await up.stripe_behaves(latencyMs=200, webhookDelayMs=20_000)
+    first = asyncio.create_task(shop.spend(account, 150))
+    await asyncio.sleep(0.1)
+    answers = await asyncio.gather(first, *(shop.spend(account, credits) for credits in (3000, 800, 800)))
+    assert [answer.status_code for answer in answers] == [200] * 4, [answer.text for answer in answers]
+    bought = [intent["amount"] for intent in await shop.intents(account)]
+    assert len(bought) <= 3
+    assert (await shop.balance(account))["netBalance"] == 500 + sum(bought) - 150 - 3000 - 800 - 800

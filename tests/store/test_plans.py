@@ -50,7 +50,7 @@ from ledger.store.consumptions import (
 from ledger.store.holds import DUE_HOLDS, NAMED_HOLDS
 from messages.customers import Customer, DefaultPaymentMethod, PaymentMethod
 from messages.grants import GrantOrder, GrantStage, GrantType, StageChange
-from messages.payments import NoticeOrder, PaymentState, PurchaseOrder, SwitchOff, TopUpDecision, grant_order
+from messages.payments import NoticeOrder, PaymentState, PurchaseOrder, SwitchOff, grant_order
 from messages.reversals import ReversalTarget
 from tests.conftest import Database
 from tests.store.paying import DECLINE, RULE, ask, attempt, become, choose, topped_up_user
@@ -259,11 +259,12 @@ async def _pay(engine: AsyncEngine) -> None:
     await topping_up.find_crossings(engine, after=None, limit=10)
     for state in (PaymentState.REQUIRES_ACTION, PaymentState.FAILED):
         made = await attempt(engine, account_id, f"plan-{state}")
-        assert await ask(engine, account_id, f"plan-{state}") == TopUpDecision(made)  # a repeat
+        assert (await ask(engine, account_id, f"plan-{state}")).payment == made  # a repeat
         await topping_up.still_wanted(engine, made.operation_id)
         await paying.renew_payment_key(engine, made)
         await become(engine, made.operation_id, state, payment_method_id="pm_1", decline=DECLINE)
     await ask(engine, account_id, "plan-failed")
+    await paying.record_canceled(engine, "pi_plan-requires-action")
     await choose(engine, account_id, replace(RULE, monthly_limit_cents=0))
     await ask(engine, account_id, "plan-limit")
     await topping_up.read_auto_topup(engine, account_id)

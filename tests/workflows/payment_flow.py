@@ -33,7 +33,7 @@ from workflows.purchase import PurchaseWorkflow
 
 BELOW = TopUpDemand()
 # Others use the machine as well.
-REAL_SECONDS = 60
+REAL_SECONDS = 120
 PASSING_SECONDS = 200
 # A call that lets time pass fails after half a minute of real time: much may happen meanwhile.
 STEP = timedelta(minutes=15)

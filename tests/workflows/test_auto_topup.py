@@ -270,9 +270,10 @@ async def test_while_a_bank_takes_its_time_requests_are_told_so_at_once(money: P
     assert len(money.stripe.charges) == 1
     money.stripe.becomes_paid()
     await money.webhook(money.books.only)
-    await money.until(lambda: money.books.payments[0].state is PaymentState.PAID)
+    await money.until(lambda: money.books.payments[0].state is PaymentState.SUCCEEDED)
     money.stripe.cards[GOOD_CARD.payment_method_id] = SUCCEEDS
     assert (await money.top_up(TopUpDemand(needed=1200))).added == 4400
+    assert money.books.payments[0].state is PaymentState.PAID
 
 
 async def _waits_for_its_owner(money: PaymentFlow) -> Payment:

@@ -121,16 +121,16 @@ async def test_an_outage_longer_than_the_key_lives_ends_under_the_next_key(outag
 
 
 async def test_an_attempt_whose_run_was_lost_after_the_charge_is_carried_on_and_not_charged_again(
-    outage_money: PaymentFlow,
+    long_money: PaymentFlow,
 ) -> None:
-    outage_money.stripe.cards[GOOD_CARD.payment_method_id] = PROCESSES
-    await outage_money.top_up()
-    await outage_money.until(lambda: outage_money.books.only.state is PaymentState.PROCESSING)
-    await outage_money.handle.terminate("a lost workflow")
-    outage_money.stripe.becomes_paid()
-    await outage_money.wants_top_up()
-    await outage_money.until(lambda: outage_money.books.only.state is PaymentState.PAID, after=WEBHOOK_PATIENCE)
-    assert len(outage_money.stripe.charges) == len(outage_money.stripe.intents) == len(outage_money.grants.grants) == 1
+    long_money.stripe.cards[GOOD_CARD.payment_method_id] = PROCESSES
+    await long_money.top_up()
+    await long_money.until(lambda: long_money.books.only.state is PaymentState.PROCESSING)
+    await long_money.handle.terminate("a lost workflow")
+    long_money.stripe.becomes_paid()
+    await long_money.wants_top_up()
+    await long_money.until(lambda: long_money.books.only.state is PaymentState.PAID, after=WEBHOOK_PATIENCE)
+    assert len(long_money.stripe.charges) == len(long_money.stripe.intents) == len(long_money.grants.grants) == 1
 
 
 async def test_an_attempt_whose_run_was_lost_before_its_answer_is_carried_on_under_its_key(money: PaymentFlow) -> None:
