@@ -88,7 +88,7 @@ class AutoTopupWorkflow:
         except TimeoutError:
             mine.outcome = TopUpOutcome(message="The top-up is under way and takes longer.")
         if mine.outcome is None:
-            mine.outcome = TopUpOutcome(message="The bank has not answered to the latest top-up; the next one waits.")
+            mine.outcome = TopUpOutcome(message="The latest top-up's bank has not answered; the next one waits.")
         return mine.outcome
 
     @workflow.signal(name=names.PAYMENT_SUCCEEDED)
