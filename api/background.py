@@ -8,6 +8,8 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 TASKS_MAX = 1000
+# What somebody else does as well, if later, keeps no other work waiting: it stands back when so much is under way.
+CAN_WAIT_MAX = 50
 AT_ONCE_MAX = 8
 FINISH_SECONDS = 5.0
 

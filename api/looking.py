@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from api.background import Background
+from api.background import CAN_WAIT_MAX, Background
 from gateways.temporal.flows import FlowRefused, FlowUnavailable
 from ledger.paying import read_payment
 from ledger.rules.errors import LedgerError
@@ -26,8 +26,6 @@ LONGEST_QUIET_SECONDS = 120.0
 QUIET_PART_OF_AGE = 0.05
 # So many payments at once are looked at for whoever asks; of any more, their workflows take care alone.
 PAYMENTS_MAX = 1000
-# What else goes on after its answer is not kept waiting by looks.
-TASKS_MAX = 50
 
 
 class LookFlows(Protocol):
@@ -71,7 +69,7 @@ class LookDesk:
 
     def _look(self, operation_id: str) -> None:
         self._quiet[operation_id] = False
-        if not self._background.start(self._look_and_be_quiet(operation_id), behind=TASKS_MAX):
+        if not self._background.start(self._look_and_be_quiet(operation_id), behind=CAN_WAIT_MAX):
             del self._quiet[operation_id]
 
     async def _look_and_be_quiet(self, operation_id: str) -> None:

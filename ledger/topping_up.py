@@ -180,9 +180,10 @@ async def _decide(tx: AsyncConnection, account: LockedAccount, question: TopUpQu
     settings = await rows.find_settings(tx, account.account_id)
     if settings is None or not settings.enabled:
         return TopUpDecision(None, NoTopUp.OFF)
-    if settings.not_before is not None and settings.pauses(account.now):
+    paused_until = settings.paused_until(account.now)
+    if paused_until is not None:
         # Said again: the answer that paused it may have been lost. Its owner hears of a pause once.
-        return _paused(NoTopUp.NOT_YET, settings.not_before)
+        return _paused(NoTopUp.NOT_YET, paused_until)
     found = await look(tx, account)
     began = _cycle_start(account)
     bought = top_up_credits(
@@ -274,7 +275,7 @@ def _shown(
         disabled_reason=None if settings is None else settings.disabled_reason,
         disabled_message=None if settings is None else settings.disabled_message,
         disabled_at=None if settings is None else settings.disabled_at,
-        not_before=None if settings is None or not settings.pauses(account.now) else settings.not_before,
+        not_before=None if settings is None else settings.paused_until(account.now),
         spent_cents=spent_cents,
         currency=account.price.currency,
         cycle_start=began,

@@ -1,6 +1,6 @@
 """A payment on its way to its end, whichever workflow carries it: asked of Stripe, granted once, told to its owner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from temporalio import workflow
@@ -282,22 +282,13 @@ class Carrier:
 
     async def _look_at_reversals(self, payment: Payment, payment_intent_id: str) -> None:
         """Has PaymentReversalWorkflow look at the payment, which was disputed or refunded before it was confirmed."""
-        try:
-            await workflow.start_child_workflow(
-                names.PAYMENT_REVERSAL_WORKFLOW,
-                ReversalOrder(payment_intent_id),
-                id=names.reversal_workflow_id(payment_intent_id),
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                static_summary=f"What has gone back of {payment_intent_id}",
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(names.ACCOUNT_ID, payment.account_id),
-                        SearchAttributePair(names.OPERATION_ID, payment.operation_id),
-                    ]
-                ),
-            )
-        except WorkflowAlreadyStartedError:
-            workflow.logger.info("the reversals of %s are looked at already", payment_intent_id)
+        await _leave_to(
+            names.PAYMENT_REVERSAL_WORKFLOW,
+            ReversalOrder(payment_intent_id),
+            workflow_id=names.reversal_workflow_id(payment_intent_id),
+            summary=f"What has gone back of {payment_intent_id}",
+            of=payment,
+        )
 
 
 def authentication_path(operation_id: str) -> str:
@@ -310,45 +301,59 @@ def done_path(operation_id: str) -> str:
     return f"/payments/{operation_id}/done"
 
 
-async def _mirror(order: GrantOrder) -> None:
-    """Starts the grant's own workflow; it finds the grant made."""
-    try:
-        await workflow.start_child_workflow(
-            names.CREDIT_GRANT_WORKFLOW,
-            order,
-            id=names.grant_workflow_id(order.operation_id),
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"{order.credits} {order.type} credits",
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(names.ACCOUNT_ID, order.account_id),
-                    SearchAttributePair(names.OPERATION_ID, order.operation_id),
-                    SearchAttributePair(names.GRANT_TYPE, str(order.type)),
-                    SearchAttributePair(names.GRANT_STAGE, str(GrantStage.LOCAL)),
-                ]
-            ),
-        )
-    except WorkflowAlreadyStartedError:
-        workflow.logger.info("the grant %s has its workflow", order.operation_id)
-
-
 async def resume(payment: Payment) -> None:
     """Has PurchaseWorkflow carry on a payment of which there is news, whatever became of it before."""
-    order = resumed_order(payment)
+    await _leave_to(
+        names.PURCHASE_WORKFLOW,
+        resumed_order(payment),
+        workflow_id=names.purchase_workflow_id(payment.operation_id),
+        summary=f"{payment.credits:,} credits are bought",
+        of=payment,
+    )
+
+
+async def _mirror(order: GrantOrder) -> None:
+    """Starts the grant's own workflow; it finds the grant made."""
+    await _leave_to(
+        names.CREDIT_GRANT_WORKFLOW,
+        order,
+        workflow_id=names.grant_workflow_id(order.operation_id),
+        summary=f"{order.credits} {order.type} credits",
+        of=order,
+        searched=(
+            SearchAttributePair(names.GRANT_TYPE, str(order.type)),
+            SearchAttributePair(names.GRANT_STAGE, str(GrantStage.LOCAL)),
+        ),
+        reuse=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+    )
+
+
+async def _leave_to(
+    workflow_type: str,
+    order: object,
+    *,
+    workflow_id: str,
+    summary: str,
+    of: Payment | GrantOrder,
+    searched: Sequence[SearchAttributePair[str]] = (),
+    reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+) -> None:
+    """Starts a workflow that lives on by itself, unless it is there; it is found by whom and what it is ``of``."""
     try:
         await workflow.start_child_workflow(
-            names.PURCHASE_WORKFLOW,
+            workflow_type,
             order,
-            id=names.purchase_workflow_id(order.operation_id),
+            id=workflow_id,
+            id_reuse_policy=reuse,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-            static_summary=f"{order.credits:,} credits are bought",
+            static_summary=summary,
             search_attributes=TypedSearchAttributes(
                 [
-                    SearchAttributePair(names.ACCOUNT_ID, order.account_id),
-                    SearchAttributePair(names.OPERATION_ID, order.operation_id),
+                    SearchAttributePair(names.ACCOUNT_ID, of.account_id),
+                    SearchAttributePair(names.OPERATION_ID, of.operation_id),
+                    *searched,
                 ]
             ),
         )
     except WorkflowAlreadyStartedError:
-        workflow.logger.info("%s is carried already", order.operation_id)
+        workflow.logger.info("%s is there already", workflow_id)

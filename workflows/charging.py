@@ -1,7 +1,6 @@
 """A charge at Stripe, made once: under the stored key, and where the outcome is unknown, looked for and not guessed."""
 
 from datetime import timedelta
-from itertools import count
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -89,8 +88,8 @@ async def charge_once(payment: Payment, *, customer: str, method: str, return_ur
 async def cancel_once(payment_intent_id: str) -> StripePayment | None:
     """Cancels the payment, which may be tried any number of times: the answer is how it stands. None where Stripe
     refuses to hear of it."""
-    pause = FIRST_PAUSE
-    for number in count(1):
+    number, pause = 1, FIRST_PAUSE
+    while True:
         cancellation = Cancellation(payment_intent_id, f"cancel-{payment_intent_id}-{number}")
         try:
             return await at_stripe(PaymentStripeSteps.cancel_payment, cancellation, summary="another takes its place")
@@ -99,8 +98,7 @@ async def cancel_once(payment_intent_id: str) -> StripePayment | None:
                 workflow.logger.error("%s can't be canceled: %s", payment_intent_id, error.cause)
                 return None
         await workflow.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-    raise AssertionError("there is always a next number")
+        number, pause = number + 1, min(2 * pause, LONGEST_PAUSE)
 
 
 async def look_for(payment: Payment, customer: str) -> StripePayment | None:

@@ -27,8 +27,9 @@ async def auto_topup(parts: Parts, action: PaidAction[T]) -> T:
             # Even after a top-up that failed the action was run: somebody else may have added credits.
             if outcome is not None and not outcome.added:
                 raise _refused(refusal, outcome, public_url=parts.settings.public_url) from refusal
-            want = Want(action.operation_id, action.credits, action.request_id)
-            outcome = await parts.top_ups.top_up(action.account_id, want, deadline=deadline)
+            order = action.order
+            want = Want(order.operation_id, order.credits, order.request_id)
+            outcome = await parts.top_ups.top_up(order.account_id, want, deadline=deadline)
             if outcome is None:
                 raise
 

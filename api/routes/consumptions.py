@@ -22,7 +22,5 @@ async def consume(
     if isinstance(principal, Holder) and body.on_insufficient is not OnInsufficient.REFUSE:
         raise Problem("forbidden", "Only the admin's token may spend into debt; leave onInsufficient out.")
     order = body.order(account_id, actor=principal.actor, request_id=call.call_id)
-    action = PaidAction(
-        account_id, order.operation_id, order.credits, call.call_id, lambda: parts.consumption.consume(order)
-    )
+    action = PaidAction(order, lambda: parts.consumption.consume(order))
     return ConsumptionFields.model_validate(consumption_fields(await perform(parts, action)))

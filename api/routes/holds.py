@@ -46,9 +46,7 @@ async def place_hold(
         actor=principal.actor,
         request_id=call.call_id,
     )
-    action = PaidAction(
-        account_id, order.operation_id, order.credits, call.call_id, lambda: parts.consumption.hold(order)
-    )
+    action = PaidAction(order, lambda: parts.consumption.hold(order))
     held = await perform(parts, action)
     if held.replayed:
         response.status_code = 200

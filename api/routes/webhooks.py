@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 
 from api.auth import AsAdmin, TheParts
+from api.background import CAN_WAIT_MAX
 from api.metrics import WEBHOOKS_DUPLICATE, WEBHOOKS_LEFT, WEBHOOKS_REJECTED, count_webhook
 from api.problems import Problem
 from api.wire.base import Answer, Page
@@ -15,9 +16,6 @@ from gateways.stripe.webhooks import BadWebhook, VerifiedEvent, verify_event
 from ledger.inbox import quarantined_events, store_event
 
 router = APIRouter(tags=["webhooks"])
-
-# In a storm of events the sweep delivers, which tells a workflow once of many; and others' work is not kept waiting.
-DELIVERIES_MAX = 50
 
 
 class WebhookAnswer(Answer):
@@ -45,7 +43,8 @@ async def take_webhook(request: Request, parts: TheParts) -> WebhookAnswer:
     stored = await store_event(parts.engine, event_id=event.event_id, event_type=event.type, payload=event.payload)
     if stored:
         count_webhook(event.type)
-        if not parts.background.start(parts.delivery.deliver(event.event_id), behind=DELIVERIES_MAX):
+        # In a storm of events the sweep delivers, which tells a workflow once of many.
+        if not parts.background.start(parts.delivery.deliver(event.event_id), behind=CAN_WAIT_MAX):
             WEBHOOKS_LEFT.inc()
     else:
         WEBHOOKS_DUPLICATE.inc()

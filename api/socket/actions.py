@@ -120,9 +120,7 @@ async def _consume(parts: Parts, account_id: str, message: Consume) -> ConsumeRe
         actor=holder.actor,
         request_id=new_call(message.request_id).call_id,
     )
-    action = PaidAction(
-        account_id, order.operation_id, order.credits, order.request_id, lambda: parts.consumption.consume(order)
-    )
+    action = PaidAction(order, lambda: parts.consumption.consume(order))
     fields = consumption_fields(await perform(parts, action))
     return ConsumeResponse.model_validate(fields | {"request_id": message.request_id, "paid_by": account_id})
 

@@ -31,9 +31,7 @@ async def about_hold(parts: Parts, account_id: str, message: HoldMessage) -> Ans
     match message:
         case Hold():
             wanted = HoldOrder(**order, credits=message.credits, ttl_seconds=message.ttl_seconds)
-            action = PaidAction(
-                account_id, wanted.operation_id, wanted.credits, wanted.request_id, lambda: consumption.hold(wanted)
-            )
+            action = PaidAction(wanted, lambda: consumption.hold(wanted))
             held = await perform(parts, action)
             return HoldResponse.model_validate(hold_fields(held) | more)
         case Extend():

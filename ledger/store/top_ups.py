@@ -28,9 +28,9 @@ class TopUpSettings:
     disabled_at: datetime | None
     not_before: datetime | None
 
-    def pauses(self, now: datetime) -> bool:
-        """Whether no attempt may begin at ``now``, though it is on."""
-        return self.not_before is not None and now < self.not_before
+    def paused_until(self, now: datetime) -> datetime | None:
+        """Until when no attempt may begin, though it is on; None where one may at ``now``."""
+        return self.not_before if self.not_before is not None and now < self.not_before else None
 
 
 @dataclass(frozen=True)

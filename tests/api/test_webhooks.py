@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from activities.delivery import InboxDelivery
-from api.routes.webhooks import DELIVERIES_MAX
+from api.background import CAN_WAIT_MAX
 from ledger.inbox import close_event, find_event
 from ledger.store.inbox import InboxEvent
 from tests.api.running import WEBHOOK_SECRET, RunningApi, found, new_id, rows, until
@@ -77,7 +77,7 @@ async def test_in_a_storm_events_are_answered_and_left_to_the_sweep(api: Running
     async def long_work() -> None:
         await over.wait()
 
-    while api.parts.background.start(long_work(), behind=DELIVERIES_MAX):
+    while api.parts.background.start(long_work(), behind=CAN_WAIT_MAX):
         pass
     answer = await _post(api, body, _sign(body))
     over.set()

@@ -117,6 +117,14 @@ async def api(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def own_shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
+    """A stack of the test's own with a worker, and a shop on it."""
+    await stack.start("worker")
+    async with httpx.AsyncClient(base_url=stack.stripe_url, timeout=60) as stripe:
+        yield Shop(api, stripe)
+
+
 @pytest.fixture(scope="package")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up]:
     """What `grantflow up` starts, with a supervisor that restarts whatever dies."""

@@ -19,14 +19,6 @@ from tests.faults.up import Up
 
 
 @pytest.fixture
-async def own_shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
-    """A stack of the test's own with a worker, and a shop on it."""
-    await stack.start("worker")
-    async with httpx.AsyncClient(base_url=stack.stripe_url, timeout=30) as stripe:
-        yield Shop(api, stripe)
-
-
-@pytest.fixture
 async def second(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """A second API process on the same database."""
     [port] = free_ports(1)

@@ -13,7 +13,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import httpx
@@ -35,14 +35,6 @@ PRICE = 1000
 REFUND, REFUNDS = 5, 90
 STORIES = ((), ("needs_response", "won"), ("needs_response", "lost"), ("warning_needs_response", "warning_closed"))
 SECONDS = 300
-
-
-@pytest.fixture
-async def own_shop(stack: Stack, api: httpx.AsyncClient) -> AsyncIterator[Shop]:
-    """A stack of the test's own with a worker, and a shop on it."""
-    await stack.start("worker")
-    async with httpx.AsyncClient(base_url=stack.stripe_url, timeout=60) as stripe:
-        yield Shop(api, stripe)
 
 
 # Thirty thousand requests, and a signal to Temporal for each event of ours.
